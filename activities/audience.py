@@ -1,0 +1,84 @@
+"""The snapshot of a run's audience: read from the customer's data page by page, resumed where a dead worker stopped."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Engine
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from campaigns.registry import Registry
+from db.audience import add_messages, close_snapshot, store_rows
+from db.engine import transaction
+from db.runs import RunView, get_run, plan_of
+from domain.message import AudiencePage, Scan
+from domain.problems import ProblemError
+
+
+class Progress(BaseModel):
+    """What a retry needs to know: the heartbeat's details. Places and counts only."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bookmarks: dict[str, str] = Field(default_factory=dict)
+    left_out: dict[str, int] = Field(default_factory=dict)
+    noted: dict[str, int] = Field(default_factory=dict)
+
+    def after(self, page: AudiencePage) -> "Progress":
+        return Progress(
+            bookmarks={**self.bookmarks, **dict([page.bookmark] if page.bookmark else [])},
+            left_out=Counter(self.left_out) + Counter(page.left_out),
+            noted=Counter(self.noted) + Counter(page.noted),
+        )
+
+
+class AudienceSnapshot:
+    def __init__(self, engine: Engine, registry: Registry, sources: Mapping[str, Any]) -> None:
+        self._engine = engine
+        self._registry = registry
+        self._sources = sources
+
+    @activity.defn
+    def take_audience_snapshot(self, run_id: UUID) -> int:
+        """How many are targeted. Rows first, then a message for each recipient; both in pages that may come twice."""
+        with transaction(self._engine) as session:
+            run = get_run(session, run_id)
+        try:
+            progress = self._store_audience(run)
+        except ProblemError as error:
+            # A table that is not there does not appear by asking again; a person must look.
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
+        self._make_messages(run_id, progress)
+        with transaction(self._engine) as session:
+            return close_snapshot(session, run_id, progress.left_out, progress.noted)
+
+    def _store_audience(self, run: RunView) -> Progress:
+        progress = _resumed()
+        campaign = self._registry[run.campaign]
+        if campaign.source not in self._sources:
+            raise ApplicationError(f"source {campaign.source!r} is off: see its settings", non_retryable=True)
+        parameters = campaign.parameters.model_validate(run.parameters)
+        scan = Scan(as_of=run.started_at or run.created_at, bookmarks=progress.bookmarks)
+        for page in campaign.audience(parameters, self._sources[campaign.source], scan):
+            with transaction(self._engine) as session:
+                store_rows(session, run.id, page.recipients)
+            progress = progress.after(page)
+            activity.heartbeat(progress)
+        return progress
+
+    def _make_messages(self, run_id: UUID, progress: Progress) -> None:
+        with transaction(self._engine) as session:
+            channels = [rung.channel for rung in plan_of(session, run_id).ladder]
+        added = 1
+        while added:
+            with transaction(self._engine) as session:
+                added = add_messages(session, run_id, channels)
+            activity.heartbeat(progress)
+
+
+def _resumed() -> Progress:
+    details = activity.info().heartbeat_details
+    return Progress.model_validate(details[0]) if details else Progress()

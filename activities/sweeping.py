@@ -1,0 +1,81 @@
+"""The one nudger's work: find who waits for nothing, call their workflows, and start those that are not there."""
+
+import asyncio
+from uuid import UUID
+
+from sqlalchemy import Engine
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+
+from activities.nudging import nudge
+from activities.orders import MessageOrder, OverdueMessage, OverduePage, SweepOrder, SweepReport
+from db.engine import transaction
+from db.sweeping import count_sweep, count_unmoved, forget_told, take_overdue
+from domain.ids import message_workflow_id
+
+PAGE = 200
+AT_ONCE = 20
+
+
+class Sweeping:
+    def __init__(self, engine: Engine, client: Client, core_queue: str) -> None:
+        self._engine = engine
+        self._client = client
+        self._core_queue = core_queue
+
+    @activity.defn
+    def count_sweep(self, order: SweepOrder) -> SweepReport:
+        """Compare our count with Temporal's memory of it; a database that is behind gets all its runs paused."""
+        with transaction(self._engine) as session:
+            count, paused = count_sweep(session, order.remembered)
+        return SweepReport(count=count, runs_paused=paused)
+
+    @activity.defn
+    def take_overdue(self) -> OverduePage:
+        with transaction(self._engine) as session:
+            page = take_overdue(session, PAGE)
+        return OverduePage(
+            messages=[
+                OverdueMessage(message_id=each.message_id, channel=each.channel, ended=each.ended) for each in page
+            ]
+        )
+
+    # The one activity that only talks to Temporal, whose client is asynchronous.
+    @activity.defn
+    async def nudge_page(self, page: OverduePage) -> None:
+        """Signal each workflow; start it with the signal where the message has not ended."""
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def one(message: OverdueMessage) -> UUID | None:
+            async with places:
+                return await self._nudge(message)
+
+        nobody_to_tell = [each for each in await asyncio.gather(*map(one, page.messages)) if each]
+        await asyncio.to_thread(self._forget, nobody_to_tell)
+
+    @activity.defn
+    def count_unmoved(self, page: OverduePage) -> int:
+        with transaction(self._engine) as session:
+            return count_unmoved(session, [each.message_id for each in page.messages])
+
+    async def _nudge(self, message: OverdueMessage) -> UUID | None:
+        """The message's id where it has ended and so has its workflow."""
+        if message.ended:
+            told = await nudge(self._client, message.message_id, "look_again")
+            return None if told else message.message_id
+        await self._client.start_workflow(
+            "RecipientDelivery",
+            MessageOrder(message_id=message.message_id, channel=message.channel),
+            id=message_workflow_id(message.message_id),
+            task_queue=self._core_queue,
+            start_signal="look_again",
+            # One that was terminated must come back: the database says that its message is not at an end.
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+        return None
+
+    def _forget(self, message_ids: list[UUID]) -> None:
+        with transaction(self._engine) as session:
+            forget_told(session, message_ids)

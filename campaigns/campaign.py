@@ -1,0 +1,45 @@
+"""What a campaign is: data with three hooks. One file in this folder is one campaign."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.message import AudiencePage, Message, Recipient, Scan
+from domain.plan import Plan
+
+
+class Parameters(BaseModel):
+    """What a run may set; each campaign declares its own, with defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+P = TypeVar("P", bound=Parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When runs start by themselves, and how late a missed one may still start."""
+
+    cron: str
+    zone: str = "UTC"
+    catch_up: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign(Generic[P]):
+    name: str
+    purpose: str
+    """One sentence for operators: who gets what, and why."""
+    parameters: type[P]
+    source: str
+    """The source whose read-only view `audience` is given."""
+    plan: Callable[[P], Plan]
+    """The ladder, and the rules of sending."""
+    audience: Callable[[P, Any, Scan], Iterable[AudiencePage]]
+    """Who is targeted, page by page; the second argument is the source."""
+    message: Callable[[Recipient, P], Message]
+    schedule: Schedule | None = None

@@ -1,0 +1,109 @@
+"""A batch: the next page of a run's messages, given their texts and made due, before their workflows start."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from uuid import UUID
+
+from sqlalchemy import Integer, and_, cast, func, select, update
+from sqlalchemy.orm import Session
+
+from db import locks
+from db.tables import Message, Run
+from domain.ladder import UNSETTLED_FOR
+from domain.message import Message as Text
+from domain.message import Recipient
+from domain.plan import Plan
+from domain.states import RUNS_THAT_SEND, MessageState
+
+Compose = Callable[[Recipient], Text]
+
+UNOPENED = and_(
+    Message.state == MessageState.PLANNED,
+    Message.ended_at.is_(None),
+    Message.due_at.is_(None),
+    Message.hold_reason.is_(None),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    message_id: UUID
+    recipient_id: str
+    channel: str
+    """Where its workflow asks first."""
+
+
+def open_batch(session: Session, run_id: UUID, number: int, compose: Compose) -> list[Opened]:
+    """The messages of batch `number` (from 1) whose workflows must be started now; none while the run does not send.
+
+    Called again it returns the same ones as long as they have not moved, so that a batch that died is completed.
+    """
+    locks.share_run(session, run_id)
+    run = session.get(Run, run_id, populate_existing=True)
+    if run is None or run.state not in RUNS_THAT_SEND:
+        return []
+    plan = Plan.model_validate(run.plan)
+    last = number * plan.batch_size
+    released = last if run.released_up_to is None else run.released_up_to
+    query = (
+        select(Message)
+        .where(
+            Message.run_id == run_id,
+            Message.position.between(last - plan.batch_size + 1, min(last, released)),
+            Message.state == MessageState.PLANNED,
+            Message.ended_at.is_(None),
+            Message.hold_reason.is_(None),
+        )
+        .order_by(Message.position)
+        .with_for_update()
+    )
+    opened = session.scalars(query).all()
+    _write_texts(session, opened, compose)
+    return [Opened(message.id, message.recipient_id, plan.first_channel(message.addresses)) for message in opened]
+
+
+def _write_texts(session: Session, opened: Iterable[Message], compose: Compose) -> None:
+    due_at = func.clock_timestamp() + UNSETTLED_FOR
+    for message in opened:
+        values = {} if message.text else {"text": asdict(compose(_recipient(message)))}
+        session.execute(update(Message).where(Message.id == message.id).values(due_at=due_at, **values))
+
+
+def _recipient(message: Message) -> Recipient:
+    return Recipient(
+        id=message.recipient_id,
+        facts=message.facts,
+        addresses={channel: tuple(addresses) for channel, addresses in message.addresses.items()},
+        person_key=message.person_key,
+        zone=message.zone,
+        language=message.language,
+        acknowledges=message.acknowledges,
+    )
+
+
+def next_batch(session: Session, run_id: UUID, batch_size: int, under_way: Iterable[int]) -> int | None:
+    """The first batch with a released message that was never opened, those under way apart."""
+    number = (Message.position - 1) / batch_size + 1
+    batch = cast(func.floor(number), Integer)
+    query = (
+        select(batch)
+        .join(Run)
+        .where(Message.run_id == run_id, UNOPENED)
+        .where(Message.position <= func.coalesce(Run.released_up_to, Message.position))
+        .where(batch.not_in(list(under_way)))
+        .order_by(Message.position)
+        .limit(1)
+    )
+    return session.scalar(query)
+
+
+def count_backlog(session: Session, run_id: UUID) -> int:
+    """Messages that were opened and wait for their hand-over, the held apart."""
+    waiting = select(func.count()).where(
+        Message.run_id == run_id,
+        Message.ended_at.is_(None),
+        Message.due_at.is_not(None),
+        Message.hold_reason.is_(None),
+        Message.state.in_([MessageState.PLANNED, MessageState.SENDING]),
+    )
+    return session.scalar(waiting) or 0

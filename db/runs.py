@@ -1,0 +1,144 @@
+"""The rows of runs: made, found, listed, and moved on when nothing is planned or awaited any more."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from db.tables import Message, Run
+from domain.ids import run_id_of
+from domain.plan import Plan
+from domain.problems import NoSuchRunError
+from domain.states import MessageState, RunState
+
+
+class RunView(BaseModel):
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    id: UUID
+    campaign: str
+    slot: str
+    workflow_id: str
+    state: RunState
+    state_reason: str | None
+    parameters: dict[str, Any]
+    created_at: datetime
+    started_at: datetime | None
+    paused_at: datetime | None
+    paused_total: timedelta
+    cancelled_at: datetime | None
+    completed_at: datetime | None
+    closed_at: datetime | None
+    released_up_to: int | None
+    targeted: int | None
+    left_out: dict[str, int]
+    noted: dict[str, int]
+
+
+def open_run(
+    session: Session,
+    *,
+    workflow_id: str,
+    campaign: str,
+    slot: str,
+    parameters: Mapping[str, Any],
+    plan: Plan,
+    released_up_to: int | None = None,
+) -> RunView:
+    """Make the run's row, frozen plan and all; a second call finds it as it is."""
+    run_id = run_id_of(workflow_id)
+    session.execute(
+        insert(Run)
+        .values(
+            id=run_id,
+            campaign=campaign,
+            slot=slot,
+            workflow_id=workflow_id,
+            state=RunState.QUEUED,
+            parameters=dict(parameters),
+            plan=plan.model_dump(mode="json"),
+            started_at=func.clock_timestamp(),
+            released_up_to=released_up_to,
+        )
+        .on_conflict_do_nothing()
+    )
+    return get_run(session, run_id)
+
+
+def get_run(session: Session, run_id: UUID) -> RunView:
+    run = session.get(Run, run_id)
+    if run is None:
+        raise NoSuchRunError(str(run_id))
+    session.refresh(run)
+    return RunView.model_validate(run)
+
+
+def find_run(session: Session, reference: str) -> RunView:
+    """By UUID or the beginning of one (8 characters or more), by workflow id, or by `campaign-slot`."""
+    text_id = func.text(Run.id)
+    wanted = [text_id == reference.lower(), Run.workflow_id.in_([reference, f"run:{reference}"])]
+    if len(reference) >= 8:  # noqa: PLR2004 - as the docstring says
+        wanted.append(text_id.startswith(reference.lower(), autoescape=True))
+    found = session.scalars(select(Run).where(or_(*wanted)).limit(2)).all()
+    if len(found) != 1:
+        raise NoSuchRunError(reference)
+    return RunView.model_validate(found[0])
+
+
+def list_runs(session: Session, limit: int = 50, before: datetime | None = None) -> list[RunView]:
+    """The newest first; `before` a run's `created_at`."""
+    query = select(Run).order_by(Run.created_at.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Run.created_at < before)
+    return [RunView.model_validate(run) for run in session.scalars(query)]
+
+
+def fail_run(session: Session, run_id: UUID, reason: str) -> None:
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.state.in_([RunState.QUEUED, RunState.PAUSED]))
+        .values(state=RunState.FAILED, state_reason=reason, closed_at=func.clock_timestamp(), paused_at=None)
+    )
+
+
+def plan_of(session: Session, run_id: UUID) -> Plan:
+    return Plan.model_validate(session.execute(select(Run.plan).where(Run.id == run_id)).scalar_one())
+
+
+def move_on(session: Session, run_id: UUID) -> RunState:
+    """Running → completed when nothing is planned, held or sending; → closed when nothing is awaited either."""
+    run = session.get(Run, run_id)
+    if run is None:
+        raise NoSuchRunError(str(run_id))
+    session.refresh(run)
+    state = RunState(run.state)
+    if state not in {RunState.RUNNING, RunState.COMPLETED, RunState.CANCELLED} or run.closed_at or run.targeted is None:
+        return state
+    unfinished = _unfinished(session, run_id)
+    new = _state_with(unfinished) if state is not RunState.CANCELLED else state
+    values: dict[str, Any] = {"state": new}
+    if new is RunState.COMPLETED and run.completed_at is None:
+        values["completed_at"] = func.clock_timestamp()
+    if not unfinished:
+        values["closed_at"] = func.clock_timestamp()
+        values["completed_at"] = func.coalesce(Run.completed_at, func.clock_timestamp())
+    session.execute(update(Run).where(Run.id == run_id, Run.state == state).values(**values))
+    return new
+
+
+def _unfinished(session: Session, run_id: UUID) -> set[tuple[str, bool]]:
+    """(state, whether held) of the messages that have not ended."""
+    held = Message.hold_reason.is_not(None)
+    query = select(Message.state, held).where(Message.run_id == run_id, Message.ended_at.is_(None)).distinct()
+    return set(session.execute(query))
+
+
+def _state_with(unfinished: set[tuple[str, bool]]) -> RunState:
+    if not unfinished:
+        return RunState.CLOSED
+    return RunState.COMPLETED if unfinished <= {(MessageState.SENT, False)} else RunState.RUNNING

@@ -1,0 +1,139 @@
+"""All that the ladder wants to know of one message, read under the locks that make it stay true."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from db import locks
+from db.tables import Attempt, Message, Run, Suppression
+from domain.clock import RunClock
+from domain.hashing import AddressHasher
+from domain.ladder import AttemptFacts, MessageFacts, RunFacts
+from domain.persons import PersonFacts
+from domain.plan import Plan
+from domain.states import AttemptState, Awaited, FailureKind, MessageState, RunState
+
+_COUNTS_FOR_CAPS = ("sending", "sent", "delivered", "expired", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    message: MessageFacts
+    plan: Plan
+    run: RunFacts
+    person: PersonFacts
+    now: datetime
+    run_id: UUID
+    person_key: str | None
+    text: dict[str, Any]
+
+
+def take_situation(session: Session, message_id: UUID, hash_address: AddressHasher) -> Situation | None:
+    """Lock, then look. None: the message was erased."""
+    whose = session.execute(select(Message.run_id, Message.person_key).where(Message.id == message_id)).one_or_none()
+    if whose is None:
+        return None
+    locks.share_run(session, whose.run_id)
+    if whose.person_key is not None:
+        locks.hold_person(session, whose.person_key)
+    locks.hold_message(session, message_id)
+    return _look(session, message_id, hash_address)
+
+
+def _look(session: Session, message_id: UUID, hash_address: AddressHasher) -> Situation | None:
+    found = session.execute(
+        select(Message, Run, func.clock_timestamp().label("now"))
+        .join(Run, Run.id == Message.run_id)
+        .where(Message.id == message_id)
+    ).one_or_none()
+    if found is None:
+        return None
+    message, run, now = found
+    plan = Plan.model_validate(run.plan)
+    attempts = session.scalars(select(Attempt).where(Attempt.message_id == message_id).order_by(Attempt.number))
+    return Situation(
+        message=message_facts(message, tuple(map(attempt_facts, attempts)), plan),
+        plan=plan,
+        run=run_facts(run),
+        person=PersonFacts(
+            zone=message.zone,
+            recent_sends=_recent_sends(session, message, plan, now),
+            rejected=_rejected(session, message, hash_address),
+        ),
+        now=now,
+        run_id=run.id,
+        person_key=message.person_key,
+        text=message.text or {},
+    )
+
+
+def run_facts(run: Run) -> RunFacts:
+    return RunFacts(
+        state=RunState(run.state),
+        started_at=run.started_at or run.created_at,
+        clock=RunClock(run.paused_total, run.paused_at),
+        released_up_to=run.released_up_to,
+    )
+
+
+def attempt_facts(attempt: Attempt) -> AttemptFacts:
+    return AttemptFacts(
+        number=attempt.number,
+        channel=attempt.channel,
+        address=attempt.address,
+        state=AttemptState(attempt.state),
+        claimed_at=attempt.claimed_at,
+        deadline=attempt.deadline,
+        failure=FailureKind(attempt.failure) if attempt.failure else None,
+        retry_at=attempt.retry_at,
+    )
+
+
+def message_facts(message: Message, attempts: tuple[AttemptFacts, ...], plan: Plan) -> MessageFacts:
+    clicked = message.clicked_at is not None and Awaited.CLICK in plan.awaits
+    return MessageFacts(
+        id=message.id,
+        state=MessageState(message.state),
+        attempts=attempts,
+        addresses={channel: tuple(addresses) for channel, addresses in message.addresses.items()},
+        position=message.position,
+        ended=message.ended_at is not None,
+        acknowledges=message.acknowledges,
+        answered=message.acknowledged_at is not None or clicked,
+    )
+
+
+def _recent_sends(session: Session, message: Message, plan: Plan, now: datetime) -> tuple[datetime, ...]:
+    """One time for each other message that was, or may have been, handed over to this person."""
+    if not plan.caps or message.person_key is None:
+        return ()
+    since = now - timedelta(days=max(cap.days for cap in plan.caps))
+    first_claim = func.min(Attempt.claimed_at)
+    return tuple(
+        session.scalars(
+            select(first_claim)
+            .where(
+                Attempt.person_key == message.person_key,
+                Attempt.message_id != message.id,
+                Attempt.claimed_at > since,
+                Attempt.state.in_(_COUNTS_FOR_CAPS),
+            )
+            .group_by(Attempt.message_id)
+            .order_by(first_claim)
+        )
+    )
+
+
+def _rejected(session: Session, message: Message, hash_address: AddressHasher) -> dict[str, frozenset[str]]:
+    by_hash = {
+        hash_address(channel, address): (channel, address)
+        for channel, addresses in message.addresses.items()
+        for address in addresses
+    }
+    listed = session.scalars(select(Suppression.address_hash).where(Suppression.address_hash.in_(by_hash))).all()
+    dead = [by_hash[address_hash] for address_hash in listed]
+    return {channel: frozenset(a for c, a in dead if c == channel) for channel, _ in dead}

@@ -1,0 +1,237 @@
+"""What happens next to a message: decided here, without I/O, for the workflow, the cohort and the rehearsal alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from domain.backoff import TRIED_AGAIN, jitter
+from domain.clock import RunClock
+from domain.hand_over import ADVANCE_TIMEOUT
+from domain.persons import PersonFacts, next_permitted
+from domain.plan import Plan, Rung
+from domain.states import (
+    HANDED_OVER,
+    RUNS_THAT_SEND,
+    AttemptState,
+    FailureKind,
+    HoldReason,
+    MessageState,
+    RunState,
+)
+
+UNSETTLED_FOR = ADVANCE_TIMEOUT + timedelta(seconds=1)
+"""How long a try may be in flight before it counts as dead: longer than the sending activity may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFacts:
+    number: int
+    channel: str
+    address: str
+    state: AttemptState
+    claimed_at: datetime
+    deadline: datetime | None = None
+    """In run time."""
+    failure: FailureKind | None = None
+    retry_at: datetime | None = None
+    """In wall time: no next try with this channel before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFacts:
+    id: UUID
+    state: MessageState
+    attempts: tuple[AttemptFacts, ...] = ()
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    position: int = 1
+    ended: bool = False
+    acknowledges: bool = False
+    """Whether a device of ours is expected to answer; where not, silence is normal."""
+    answered: bool = False
+    """Acknowledged, or clicked by a person where the plan awaits a click."""
+
+    @property
+    def newest(self) -> AttemptFacts | None:
+        return self.attempts[-1] if self.attempts else None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    state: RunState
+    started_at: datetime
+    clock: RunClock = field(default_factory=RunClock)
+    released_up_to: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    channel: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    until: datetime | None
+    """Wall time; None when only a nudge can change something."""
+    reason: HoldReason
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    state: MessageState
+    reason: str | None = None
+
+
+Step = Send | Wait | Done
+
+
+def next_step(message: MessageFacts, plan: Plan, run: RunFacts, person: PersonFacts, now: datetime) -> Step:
+    """The one decision. `now` is wall time by the database's clock."""
+    if message.ended:
+        return Done(message.state)
+    if message.answered:
+        return Done(MessageState.DELIVERED)
+    newest = message.newest
+    if newest and newest.state is AttemptState.SENDING:
+        return Wait(newest.claimed_at + UNSETTLED_FOR, HoldReason.IN_FLIGHT)
+    if newest and newest.state in HANDED_OVER and (awaiting := _still_awaited(newest, plan, run, now)):
+        return awaiting
+    candidate = _next_candidate(message, plan, person)
+    if candidate is None or run.state is RunState.CANCELLED or _too_late_for_a_fallback(message, plan, run, now):
+        return ending(message, cancelled=run.state is RunState.CANCELLED)
+    return _held_back(candidate, message, plan, run, person=person, now=now) or candidate
+
+
+def following_channel(message: MessageFacts, plan: Plan, person: PersonFacts) -> str | None:
+    """The channel that a message would go to next, so that its workflow need not ask the wrong queue first."""
+    candidate = _next_candidate(message, plan, person)
+    return candidate.channel if candidate else None
+
+
+def ending(message: MessageFacts, *, cancelled: bool = False) -> Done:
+    """How a message ends that will not be sent again, from its attempts alone; the proof computes it anew."""
+    states = {attempt.state for attempt in message.attempts}
+    if message.answered:
+        return Done(MessageState.DELIVERED)
+    if states & HANDED_OVER:
+        return Done(MessageState.EXPIRED if message.acknowledges else MessageState.SENT)
+    if AttemptState.UNKNOWN in states:
+        return Done(MessageState.UNKNOWN)
+    if cancelled:
+        return Done(MessageState.WITHDRAWN, "run_cancelled")
+    if AttemptState.FAILED in states:
+        return Done(MessageState.FAILED)
+    return Done(MessageState.SUPPRESSED, "no_address")
+
+
+def unfinished_state(attempts: tuple[AttemptFacts, ...]) -> MessageState:
+    """Where a message stands that has not ended, from its attempts alone."""
+    if attempts and attempts[-1].state is AttemptState.SENDING:
+        return MessageState.SENDING
+    handed_over = any(attempt.state in HANDED_OVER for attempt in attempts)
+    return MessageState.SENT if handed_over else MessageState.PLANNED
+
+
+def _still_awaited(newest: AttemptFacts, plan: Plan, run: RunFacts, now: datetime) -> Wait | None:
+    if not plan.awaits or newest.deadline is None or run.clock.run_time(now) >= newest.deadline:
+        return None
+    until = run.clock.wall_time(newest.deadline)
+    return Wait(until, HoldReason.AWAITING if until else HoldReason.PAUSED)
+
+
+def _next_candidate(message: MessageFacts, plan: Plan, person: PersonFacts) -> Send | None:
+    newest = message.newest
+    if newest and newest.state in HANDED_OVER and not plan.awaits:
+        return None
+    reached = next((n for n, rung in enumerate(plan.ladder) if newest and rung.channel == newest.channel), 0)
+    for rung in plan.ladder[reached:]:
+        address = _address_on(rung, message, person)
+        if address is _UNCERTAIN:
+            return None
+        if address is not None:
+            return Send(rung.channel, address)
+    return None
+
+
+_UNCERTAIN = ""
+"""In place of an address: a try here may have arrived and must not be repeated, nor followed by another rung."""
+
+
+def _address_on(rung: Rung, message: MessageFacts, person: PersonFacts) -> str | None:
+    tries = [attempt for attempt in message.attempts if attempt.channel == rung.channel]
+    if any(attempt.state is AttemptState.UNKNOWN for attempt in tries) and not rung.retries_unknown:
+        return _UNCERTAIN
+    if any(attempt.state in HANDED_OVER or _ends_the_rung(attempt) for attempt in tries):
+        return None
+    if sum(attempt.failure in TRIED_AGAIN for attempt in tries) >= rung.max_tries:
+        return None
+    if sum(attempt.state is AttemptState.UNKNOWN for attempt in tries) >= rung.max_unknown:
+        return None
+    dead = {attempt.address for attempt in tries if _dead(attempt)} | person.rejected.get(rung.channel, frozenset())
+    return next((address for address in message.addresses.get(rung.channel, ()) if address not in dead), None)
+
+
+def _dead(attempt: AttemptFacts) -> bool:
+    return attempt.failure is FailureKind.ADDRESS_REJECTED
+
+
+def _ends_the_rung(attempt: AttemptFacts) -> bool:
+    return attempt.state is AttemptState.FAILED and attempt.failure not in TRIED_AGAIN and not _dead(attempt)
+
+
+def _too_late_for_a_fallback(message: MessageFacts, plan: Plan, run: RunFacts, now: datetime) -> bool:
+    last = next((attempt for attempt in reversed(message.attempts) if attempt.state in HANDED_OVER), None)
+    if last is None or last.deadline is None:
+        return False
+    allowed = plan.max_lateness_seconds
+    lateness = plan.rung(last.channel).ttl if allowed is None else timedelta(seconds=allowed)
+    return run.clock.run_time(now) > last.deadline + lateness
+
+
+def _held_back(
+    candidate: Send, message: MessageFacts, plan: Plan, run: RunFacts, *, person: PersonFacts, now: datetime
+) -> Step | None:
+    """The rules between a message and its sending: past valid-until it ends, otherwise it waits."""
+    wait = (
+        _hold_by_run(message, run)
+        or _hold_by_provider(candidate, message.newest, now)
+        or _hold_by_person(message, plan, person, now)
+    )
+    if plan.valid_for_seconds is None:
+        return wait
+    valid_until = run.started_at + timedelta(seconds=plan.valid_for_seconds)
+    if now >= valid_until:
+        end = ending(message)
+        untouched = end.state is MessageState.SUPPRESSED
+        return Done(MessageState.SUPPRESSED, wait.reason if wait else "valid_until") if untouched else end
+    if wait is None:
+        return None
+    return Wait(min(wait.until, valid_until) if wait.until else valid_until, wait.reason)
+
+
+def _hold_by_run(message: MessageFacts, run: RunFacts) -> Wait | None:
+    if run.state is RunState.PAUSED:
+        return Wait(None, HoldReason.PAUSED)
+    if run.state not in RUNS_THAT_SEND:
+        return Wait(None, HoldReason.NOT_STARTED)
+    if run.released_up_to is not None and message.position > run.released_up_to:
+        return Wait(None, HoldReason.NOT_RELEASED)
+    return None
+
+
+def _hold_by_provider(candidate: Send, newest: AttemptFacts | None, now: datetime) -> Wait | None:
+    if newest is None or newest.channel != candidate.channel or newest.retry_at is None or newest.retry_at <= now:
+        return None
+    released = newest.state is AttemptState.RELEASED
+    return Wait(newest.retry_at, HoldReason.HAND_OVER_LIMIT if released else HoldReason.PROVIDER_BUSY)
+
+
+def _hold_by_person(message: MessageFacts, plan: Plan, person: PersonFacts, now: datetime) -> Wait | None:
+    a_fallback = unfinished_state(message.attempts) is MessageState.SENT
+    permitted = next_permitted(plan, person, now, count_caps=not a_fallback)
+    if permitted is None:
+        return None
+    at, reason = permitted
+    # Thousands share a window's opening: spread them over a minute, each always at the same second.
+    return Wait(at + jitter(message.id, timedelta(minutes=1)) if reason is HoldReason.WINDOW else at, reason)

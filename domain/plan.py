@@ -1,0 +1,82 @@
+"""A run's frozen plan: what was decided before the first message, and travels with the run ever after."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from domain.states import Awaited
+
+MAX_BATCH_SIZE = 200
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rung(_Frozen):
+    """One way to reach a person, and how long to wait for an answer before the next."""
+
+    channel: str
+    ttl_seconds: Annotated[int, Field(gt=0)]
+    max_tries: Annotated[int, Field(gt=0)] = 20
+    """Tries that a busy provider puts off, before the next rung; with our back-off they span three hours."""
+    max_unknown: Annotated[int, Field(gt=0)] = 3
+    """Tries whose outcome is not known, where they may be repeated, before the next rung."""
+    retries_unknown: bool = False
+    """Declared by the channel: may a try whose outcome is not known be repeated?"""
+
+    @property
+    def ttl(self) -> timedelta:
+        return timedelta(seconds=self.ttl_seconds)
+
+
+class Cap(_Frozen):
+    """At most `count` messages handed over to one person in `days`, whatever became of them, over all campaigns."""
+
+    count: Annotated[int, Field(gt=0)]
+    days: Annotated[int, Field(gt=0)]
+
+
+class SendWindow(_Frozen):
+    """Whole hours of the recipient's local day in which a message may be handed over."""
+
+    opens: Annotated[int, Field(ge=0, le=23)]
+    closes: Annotated[int, Field(ge=1, le=24)]
+
+    @model_validator(mode="after")
+    def _opens_at_all(self) -> Self:
+        if self.opens >= self.closes:
+            raise ValueError(f"window {self.opens}-{self.closes} never opens: opens must be before closes")
+        return self
+
+
+class Plan(_Frozen):
+    ladder: Annotated[tuple[Rung, ...], Field(min_length=1)]
+    awaits: frozenset[Awaited] = frozenset()
+    window: SendWindow | None = None
+    zone: str = "UTC"
+    """Zone of a recipient whose own is not known."""
+    caps: tuple[Cap, ...] = ()
+    valid_for_seconds: Annotated[int, Field(gt=0)] | None = None
+    """No hand-over later than this after the run's start, in wall time."""
+    max_lateness_seconds: Annotated[int, Field(ge=0)] | None = None
+    """How late a fallback may be, in run time; None: one ttl of the rung that it follows."""
+    batch_size: Annotated[int, Field(gt=0, le=MAX_BATCH_SIZE)] = 100
+    batches_at_once: Annotated[int, Field(gt=0, le=8)] = 2
+
+    @model_validator(mode="after")
+    def _each_channel_once(self) -> Self:
+        channels = [rung.channel for rung in self.ladder]
+        if len(channels) != len(set(channels)):
+            raise ValueError(f"ladder {channels} names a channel twice: each channel is one rung")
+        return self
+
+    def rung(self, channel: str) -> Rung:
+        return next(rung for rung in self.ladder if rung.channel == channel)
+
+    def first_channel(self, addresses: Mapping[str, Sequence[str]]) -> str:
+        """The first rung on which somebody can be reached at all, else the first."""
+        reachable = (rung.channel for rung in self.ladder if addresses.get(rung.channel))
+        return next(reachable, self.ladder[0].channel)

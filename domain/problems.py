@@ -1,0 +1,30 @@
+"""What can be wrong with a request, as errors whose text names the thing and the remedy."""
+
+
+class ProblemError(Exception):
+    """An expected refusal: shown to whoever asked, never a stack trace."""
+
+
+class NoSuchRunError(ProblemError):
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"there is no run {reference!r}: `drumbeat runs` lists them")
+
+
+class NoSuchMessageError(ProblemError):
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"there is no message {reference!r} in this run")
+
+
+class WrongStateError(ProblemError):
+    """The run is in a state in which this cannot be done."""
+
+    def __init__(self, action: str, state: str, remedy: str) -> None:
+        super().__init__(f"cannot {action} a run that is {state}: {remedy}")
+        self.state = state
+
+
+class RunIsBusyError(ProblemError):
+    """The run's lock could not be had in time; nothing was changed."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__(f"could not {action}: the run's lock was not free within 3 s, nothing was changed; try again")

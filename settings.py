@@ -1,0 +1,130 @@
+"""The environment, typed, read once. Nothing else reads it. Names without a default must be set; secrets have none."""
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SECRET_BYTES = 32
+_MAKE_ONE = "make one with `openssl rand -hex 32`"
+_REMEDIES = {
+    "DATABASE_URL": "postgresql://user:password@host:5432/name of Drumbeat's own database",
+    "SIGNING_SECRET": f"signs links and acknowledgements: {_MAKE_ONE}",
+    "ADDRESS_HASH_KEY": f"hashes addresses in the suppression list, and must never change: {_MAKE_ONE}",
+    "CAMPAIGN_CLICK_URL": "the public https:// address of this API, where links in messages lead",
+}
+
+
+class SettingsError(Exception):
+    """What is missing or unreadable in the environment, each with its remedy."""
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value().encode()) < SECRET_BYTES:
+        raise ValueError(f"has less than {SECRET_BYTES} bytes; {_MAKE_ONE}")
+    return secret
+
+
+def _a_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{name!r} is not a time zone; use a name such as Europe/Berlin") from error
+    return name
+
+
+def _a_postgresql_url(url: str) -> str:
+    if urlsplit(url).scheme not in {"postgresql", "postgres"}:
+        raise ValueError("must begin with postgresql://")
+    return url.replace("postgres://", "postgresql://", 1)
+
+
+def _an_http_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+        raise ValueError("must be an http:// or https:// address with a host and without a user")
+    return url.rstrip("/")
+
+
+Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
+Zone = Annotated[str, AfterValidator(_a_zone)]
+DatabaseUrl = Annotated[str, AfterValidator(_a_postgresql_url)]
+HttpUrl = Annotated[str, AfterValidator(_an_http_url)]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    # Ours
+    database_url: DatabaseUrl
+    signing_secret: Secret
+    """Signs click links and acknowledgements."""
+    signing_secret_previous: Secret | None = None
+    """Still accepted while a new one takes over."""
+    address_hash_key: Secret
+    temporal_address: str = "127.0.0.1:7233"
+    temporal_namespace: str = "default"
+    temporal_api_key: SecretStr | None = None
+    temporal_tls: bool = False
+    wait_for_servers_seconds: Annotated[int, Field(ge=1)] = 60
+    """How long a start waits for Temporal and PostgreSQL before it gives up."""
+    worker_slots: Annotated[int, Field(ge=1, le=500)] = 50
+    """Sends at once in one worker."""
+
+    # HTTP
+    api_host: str = "127.0.0.1"
+    api_port: int = 8000
+    api_keys_required: bool = True
+    campaign_click_url: HttpUrl
+    click_landing_url: HttpUrl | None = None
+    """Where a click takes a person; unset: our own thank-you page."""
+    click_too_fast_seconds: Annotated[float, Field(ge=0)] = 3
+    """A click sooner than this after the sending is a scanner's."""
+
+    # Channels; without its credentials a channel is off
+    google_application_credentials: Path | None = None
+    mqtt_url: str | None = None
+    mqtt_ca_file: Path | None = None
+
+    # The lock battery campaign
+    locks_table: str = "locks"
+    lock_last_check_field: str = "last_battery_check"
+    locks_database_url: DatabaseUrl | None = None
+    """Where `lock_user_mapping` is; unset: DATABASE_URL."""
+    locks_scan_segments: Annotated[int, Field(ge=1, le=64)] = 4
+    aws_region: str | None = None
+    aws_endpoint_url_dynamodb: HttpUrl | None = None
+    stale_after_days: Annotated[int, Field(ge=1)] = 30
+    lock_battery_ttl_seconds: Annotated[int, Field(ge=1)] = 24 * 3600
+    lock_battery_schedule: str = "0 9 * * MON"
+    """Cron; `off` means never by itself."""
+    lock_battery_time_zone: Zone = "UTC"
+
+    @model_validator(mode="after")
+    def _open_only_on_loopback(self) -> Self:
+        if not self.api_keys_required and self.api_host not in {"127.0.0.1", "::1", "localhost"}:
+            raise ValueError("API_KEYS_REQUIRED=false is accepted only while API_HOST is a loopback address")
+        return self
+
+
+def read_settings(**given: Any) -> Settings:  # noqa: ANN401 - any field, for tests and the embedded stack
+    """Raises SettingsError, which names every setting that is missing or unreadable, and what to do."""
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError(_explained(error)) from error
+
+
+def _explained(error: ValidationError) -> str:
+    lines = ["the environment is not complete (see .env.example):"]
+    for problem in error.errors():
+        name = "_".join(map(str, problem["loc"])).upper()
+        if problem["type"] == "missing":
+            lines.append(f"  {name} is not set: {_REMEDIES.get(name, 'set it')}")
+        else:
+            said = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"  {name}: {said}" if name else f"  {said}")
+    return "\n".join(lines)

@@ -1,0 +1,109 @@
+"""Stand-ins for what a test does not want to be about: a channel that does as it is told, a campaign on a list."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from campaigns.campaign import Campaign, Parameters
+from channels.interface import ChannelFacts, Outgoing, Receipt
+from domain.message import AudiencePage, Message, Recipient, Scan
+from domain.plan import Cap, Plan, Rung
+from domain.states import Awaited
+
+Behaviour = Callable[[Outgoing, str], None]
+
+
+def accept(_: Outgoing, __: str) -> None:
+    """The provider that always takes it."""
+
+
+@dataclass
+class FakeChannel:
+    """Keeps what it accepted. `behave` runs first, and may raise or wait; `before` runs before anything counts."""
+
+    name: str
+    behave: Behaviour = accept
+    retries_unknown: bool = True
+    accepted: list[tuple[Outgoing, str, datetime]] = field(default_factory=list)
+    calls: list[tuple[Outgoing, str]] = field(default_factory=list)
+    prepared: Callable[[], None] = lambda: None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def facts(self) -> ChannelFacts:
+        return ChannelFacts(self.retries_unknown, acknowledges=True, timeout_seconds=8, payload_limit_bytes=4096)
+
+    def prepare(self) -> None:
+        self.prepared()
+
+    def send(self, message: Outgoing, address: str) -> Receipt:
+        with self._lock:
+            self.calls.append((message, address))
+        self.behave(message, address)
+        self.take(message, address)
+        return Receipt(f"{self.name}-{message.message_id}")
+
+    def take(self, message: Outgoing, address: str) -> None:
+        with self._lock:
+            self.accepted.append((message, address, datetime.now(UTC)))
+
+    def close(self) -> None: ...
+
+
+class FakeLinks:
+    def click_url(self, message_id: UUID) -> str:
+        return f"https://click.example/c/{message_id}"
+
+    def ack_token(self, attempt_id: UUID) -> str:
+        return f"token-of-{attempt_id}"
+
+
+class ProbeParameters(Parameters):
+    ttl_seconds: Annotated[int, Field(ge=1)] = 3600
+    batch_size: int = 100
+    cap: int | None = None
+    valid_for_seconds: int | None = None
+
+
+@dataclass
+class People:
+    """A source on a list, in pages of 50."""
+
+    recipients: Sequence[Recipient]
+    scans: list[Scan] = field(default_factory=list)
+
+    def pages(self, scan: Scan) -> Iterator[AudiencePage]:
+        self.scans.append(scan)
+        for start in range(int(scan.bookmarks.get("0") or 0), len(self.recipients), 50):
+            end = start + 50
+            yield AudiencePage(tuple(self.recipients[start:end]), {"seen": 1}, {}, ("0", str(end)))
+
+
+def a_probe(awaits: frozenset[Awaited] = frozenset(Awaited)) -> Campaign[ProbeParameters]:
+    def plan(parameters: ProbeParameters) -> Plan:
+        return Plan(
+            ladder=tuple(Rung(channel=each, ttl_seconds=parameters.ttl_seconds) for each in ("fcm", "mqtt")),
+            awaits=awaits,
+            batch_size=parameters.batch_size,
+            caps=(Cap(count=parameters.cap, days=7),) if parameters.cap else (),
+            valid_for_seconds=parameters.valid_for_seconds,
+        )
+
+    def audience(_: ProbeParameters, people: People, scan: Scan) -> Iterator[AudiencePage]:
+        return people.pages(scan)
+
+    def message(recipient: Recipient, _: ProbeParameters) -> Message:
+        return Message("Probe", f"for {recipient.id}")
+
+    return Campaign("probe", "Tests the engine.", ProbeParameters, "people", plan, audience, message)
+
+
+def a_person(number: int, *, device: bool = True) -> Recipient:
+    name = f"person-{number:04}"
+    addresses = {"fcm": (f"token:{name}",)} | ({"mqtt": (f"device-{number:04}",)} if device else {})
+    return Recipient(name, addresses=addresses, person_key=name, acknowledges=device)

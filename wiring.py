@@ -1,0 +1,145 @@
+"""Builds engines, channels, sources and clients from the settings. Without its credentials a channel is off."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
+
+from activities.links import SignedLinks
+from campaigns.campaign import Schedule
+from campaigns.registry import Registry, find_campaigns
+from channels.fcm import FcmChannel
+from channels.interface import Channel
+from channels.mqtt import MqttChannel
+from db.engine import create_database_engine
+from domain.hand_over import CHANNEL_TIMEOUT, PREPARE_TIMEOUT
+from domain.hashing import AddressHasher
+from domain.tokens import Signer
+from settings import Settings
+from sources.locks import Locks, dynamodb_client
+
+log = structlog.get_logger()
+
+_NEVER = "off"
+T = TypeVar("T")
+
+
+class UnreachableError(Exception):
+    """A server that did not answer in time; the text names it, its setting and the remedy."""
+
+
+def build_engine(settings: Settings, application: str) -> Engine:
+    return create_database_engine(settings.database_url, application=application)
+
+
+def build_registry(settings: Settings) -> Registry:
+    """The campaigns, with what the operator's settings say of them."""
+    defaults = {
+        "lock_battery": {
+            "stale_after_days": settings.stale_after_days,
+            "ttl_seconds": settings.lock_battery_ttl_seconds,
+        }
+    }
+    weekly = Schedule(settings.lock_battery_schedule, settings.lock_battery_time_zone)
+    schedules = {"lock_battery": None if settings.lock_battery_schedule == _NEVER else weekly}
+    return find_campaigns(defaults, schedules)
+
+
+def build_signer(settings: Settings) -> Signer:
+    keys = {1: settings.signing_secret.get_secret_value().encode()}
+    if settings.signing_secret_previous:
+        keys[0] = settings.signing_secret_previous.get_secret_value().encode()
+    return Signer(keys, current=1)
+
+
+def build_links(settings: Settings) -> SignedLinks:
+    return SignedLinks(build_signer(settings), settings.campaign_click_url)
+
+
+def build_hasher(settings: Settings) -> AddressHasher:
+    return AddressHasher(settings.address_hash_key.get_secret_value().encode())
+
+
+def build_channels(settings: Settings) -> dict[str, Channel]:
+    """The channels that are on. Raises NotPermittedError where credentials are given and unusable."""
+    channels: dict[str, Channel] = {}
+    if settings.google_application_credentials:
+        channels["fcm"] = FcmChannel(
+            settings.google_application_credentials,
+            timeout_seconds=CHANNEL_TIMEOUT.total_seconds(),
+            pool_size=min(settings.worker_slots, 50),
+        )
+    if settings.mqtt_url:
+        channels["mqtt"] = MqttChannel(
+            settings.mqtt_url,
+            settings.mqtt_ca_file,
+            timeout_seconds=CHANNEL_TIMEOUT.total_seconds(),
+            connect_seconds=PREPARE_TIMEOUT.total_seconds(),
+        )
+    for name, setting in (("fcm", "GOOGLE_APPLICATION_CREDENTIALS"), ("mqtt", "MQTT_URL")):
+        if name not in channels:
+            log.warning("channel_off", channel=name, remedy=f"set {setting}")
+    return channels
+
+
+def build_sources(settings: Settings) -> dict[str, Any]:
+    """Read-only views of the customer's data, by name. Nothing is connected before it is read."""
+    segments = settings.locks_scan_segments
+    connect = partial(dynamodb_client, settings.aws_region, settings.aws_endpoint_url_dynamodb, segments)
+    mapping = create_database_engine(settings.locks_database_url or settings.database_url, pool_size=segments)
+    return {
+        "locks": Locks(connect, settings.locks_table, settings.lock_last_check_field, mapping, segments),
+    }
+
+
+async def connect_temporal(settings: Settings, *, patience_seconds: float | None = None) -> Client:
+    """Waits for the server, saying so; raises UnreachableError in the end."""
+    api_key = settings.temporal_api_key
+    connect = partial(
+        Client.connect,
+        settings.temporal_address,
+        namespace=settings.temporal_namespace,
+        api_key=api_key.get_secret_value() if api_key else None,
+        tls=settings.temporal_tls or api_key is not None,
+        data_converter=pydantic_data_converter,
+    )
+    patience = settings.wait_for_servers_seconds if patience_seconds is None else patience_seconds
+    return await _patiently(
+        connect, f"Temporal at {settings.temporal_address} (TEMPORAL_ADDRESS)", patience, (RuntimeError, RPCError)
+    )
+
+
+def await_database(engine: Engine, settings: Settings) -> None:
+    """Waits for PostgreSQL, saying so; raises UnreachableError in the end."""
+
+    async def ask() -> None:
+        with engine.connect() as connection:
+            connection.execute(text("select 1"))
+
+    address = engine.url.render_as_string(hide_password=True)
+    patience = settings.wait_for_servers_seconds
+    asyncio.run(_patiently(ask, f"PostgreSQL at {address} (DATABASE_URL)", patience, (OperationalError,)))
+
+
+async def _patiently(
+    connect: Callable[[], Awaitable[T]], what: str, seconds: float, refusals: tuple[type[Exception], ...]
+) -> T:
+    give_up = time.monotonic() + seconds
+    while True:
+        try:
+            return await connect()
+        except refusals as error:
+            left = give_up - time.monotonic()
+            if left <= 0:
+                reason = str(error).strip().splitlines()[0]
+                raise UnreachableError(f"{what} did not answer within {seconds:g} s: {reason}") from error
+            log.warning("waiting", for_=what, seconds_left=round(left))
+            await asyncio.sleep(min(1.0, left))

@@ -1,0 +1,72 @@
+"""Entry: a worker. It builds, registers, brings the schedules up to date, and runs until it is told to stop."""
+
+import asyncio
+import signal
+from typing import Any
+
+import structlog
+import uvloop
+from sqlalchemy import Engine
+
+from domain.hand_over import CHANNEL_TIMEOUT, check_nesting
+from settings import Settings, read_settings
+from wiring import (
+    await_database,
+    build_channels,
+    build_engine,
+    build_hasher,
+    build_links,
+    build_registry,
+    build_sources,
+    connect_temporal,
+)
+from workflows.schedules import ensure_schedules
+from workflows.workers import WorkerParts, build_workers
+
+log = structlog.get_logger()
+
+
+def run_worker(settings: Settings) -> None:
+    """Returns after SIGINT or SIGTERM, when the sends under way are recorded."""
+    check_nesting(CHANNEL_TIMEOUT)
+    engine = build_engine(settings, "drumbeat-worker")
+    await_database(engine, settings)
+    uvloop.run(_serve(settings, engine))
+
+
+async def _serve(settings: Settings, engine: Engine) -> None:
+    client = await connect_temporal(settings)
+    channels = build_channels(settings)
+    parts = WorkerParts(
+        client=client,
+        engine=engine,
+        registry=build_registry(settings),
+        channels=channels,
+        sources=build_sources(settings),
+        links=build_links(settings),
+        hash_address=build_hasher(settings),
+        slots=settings.worker_slots,
+    )
+    await ensure_schedules(client, parts.registry, parts.core_queue)
+    workers = build_workers(parts)
+    running = asyncio.ensure_future(asyncio.gather(*(worker.run() for worker in workers)))
+    log.info("worker_ready", channels=sorted(channels), campaigns=sorted(parts.registry.campaigns))
+    told: asyncio.Future[Any] = asyncio.ensure_future(_told_to_stop())
+    await asyncio.wait({running, told}, return_when=asyncio.FIRST_COMPLETED)
+    log.info("worker_stops", note="sends under way are finished and recorded first")
+    await asyncio.gather(*(worker.shutdown() for worker in workers))
+    await running
+    for channel in channels.values():
+        channel.close()
+    engine.dispose()
+
+
+async def _told_to_stop() -> None:
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    await told.wait()
+
+
+if __name__ == "__main__":
+    run_worker(read_settings())

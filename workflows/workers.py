@@ -1,0 +1,102 @@
+"""The workers: one for the workflows and what they ask of the database, one for each channel."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Engine
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities import queues
+from activities.advance import Delivery, Links
+from activities.audience import AudienceSnapshot
+from activities.opening import Opening
+from activities.running import Running
+from activities.sweeping import Sweeping
+from campaigns.registry import Registry
+from channels.interface import Channel
+from domain.hand_over import SHUTDOWN_GRACE
+from domain.hashing import AddressHasher
+from workflows.campaign_run import CampaignRun
+from workflows.delivery_batch import DeliveryBatch
+from workflows.recipient_delivery import RecipientDelivery
+from workflows.sweep import Sweep
+
+WORKFLOWS: Sequence[type] = (CampaignRun, DeliveryBatch, RecipientDelivery, Sweep)
+CHANNELS = ("fcm", "mqtt")
+"""Every channel there is. The queue of one that is off is served too: its messages are held, not lost."""
+CORE_ACTIVITIES_AT_ONCE = 20
+WORKFLOW_TASKS_AT_ONCE = 40
+CACHED_WORKFLOWS = 2000
+STICKY_FOR = timedelta(seconds=2)
+"""How long a dead worker's cache holds its workflows up."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    client: Client
+    engine: Engine
+    registry: Registry
+    channels: Mapping[str, Channel]
+    sources: Mapping[str, Any]
+    links: Links
+    hash_address: AddressHasher
+    slots: int = 50
+    """Sends at once on each channel."""
+    core_queue: str = queues.CORE
+
+
+def build_workers(parts: WorkerParts) -> list[Worker]:
+    """Not started yet; run them together, and end them together."""
+    return [_core_worker(parts), *(_channel_worker(parts, name) for name in CHANNELS)]
+
+
+def core_activities(parts: WorkerParts) -> list[Callable[..., Any]]:
+    opening = Opening(parts.engine, parts.registry, parts.channels)
+    snapshot = AudienceSnapshot(parts.engine, parts.registry, parts.sources)
+    running = Running(parts.engine, parts.registry)
+    sweeping = Sweeping(parts.engine, parts.client, parts.core_queue)
+    return [
+        opening.open_run,
+        opening.fail_run,
+        snapshot.take_audience_snapshot,
+        running.open_batch,
+        running.survey_run,
+        running.change_run,
+        sweeping.count_sweep,
+        sweeping.take_overdue,
+        sweeping.nudge_page,
+        sweeping.count_unmoved,
+    ]
+
+
+def _core_worker(parts: WorkerParts) -> Worker:
+    return Worker(
+        parts.client,
+        task_queue=parts.core_queue,
+        workflows=WORKFLOWS,
+        activities=core_activities(parts),
+        activity_executor=ThreadPoolExecutor(CORE_ACTIVITIES_AT_ONCE, thread_name_prefix="core"),
+        max_concurrent_activities=CORE_ACTIVITIES_AT_ONCE,
+        # The sandbox costs three times the CPU; the import contracts and the replay test guard instead.
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        max_concurrent_workflow_tasks=WORKFLOW_TASKS_AT_ONCE,
+        max_cached_workflows=CACHED_WORKFLOWS,
+        sticky_queue_schedule_to_start_timeout=STICKY_FOR,
+        graceful_shutdown_timeout=SHUTDOWN_GRACE,
+    )
+
+
+def _channel_worker(parts: WorkerParts, channel: str) -> Worker:
+    delivery = Delivery(parts.engine, parts.channels, parts.links, parts.hash_address)
+    return Worker(
+        parts.client,
+        task_queue=queues.of_channel(parts.core_queue, channel),
+        activities=[delivery.advance],
+        activity_executor=ThreadPoolExecutor(parts.slots, thread_name_prefix=channel),
+        max_concurrent_activities=parts.slots,
+        graceful_shutdown_timeout=SHUTDOWN_GRACE,
+    )
