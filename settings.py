@@ -128,3 +128,14 @@ def _explained(error: ValidationError) -> str:
             said = problem["msg"].removeprefix("Value error, ")
             lines.append(f"  {name}: {said}" if name else f"  {said}")
     return "\n".join(lines)
+
+
+class _Embedded(BaseSettings):
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
+
+    temporal_address: str | None = None
+
+
+def temporal_address_from_environment() -> str | None:
+    """Of a Temporal server that the embedded stack is to use in place of one of its own."""
+    return _Embedded().temporal_address

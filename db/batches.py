@@ -65,11 +65,11 @@ def open_batch(session: Session, run_id: UUID, number: int, compose: Compose) ->
 def _write_texts(session: Session, opened: Iterable[Message], compose: Compose) -> None:
     due_at = func.clock_timestamp() + UNSETTLED_FOR
     for message in opened:
-        values = {} if message.text else {"text": asdict(compose(_recipient(message)))}
+        values = {} if message.text else {"text": asdict(compose(recipient_of(message)))}
         session.execute(update(Message).where(Message.id == message.id).values(due_at=due_at, **values))
 
 
-def _recipient(message: Message) -> Recipient:
+def recipient_of(message: Message) -> Recipient:
     return Recipient(
         id=message.recipient_id,
         facts=message.facts,

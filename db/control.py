@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from db import locks
 from db.audit import write_audit
 from db.engine import transaction
+from db.runs import RunView
 from db.tables import Attempt, Message, Run
 from domain.hand_over import HAND_OVER_LIMIT, HAND_OVER_MARGIN
 from domain.problems import NoSuchRunError, RunIsBusyError, WrongStateError
@@ -116,7 +117,7 @@ def release(engine: Engine, run_id: UUID, actor: str, up_to: int | None) -> int:
 
 
 @contextmanager
-def _held_run(engine: Engine, run_id: UUID, action: str) -> Iterator[tuple[Session, Run, datetime]]:
+def _held_run(engine: Engine, run_id: UUID, action: str) -> Iterator[tuple[Session, RunView, datetime]]:
     """The run under its exclusive lock, which waits for the claims in flight and lets no later one through."""
     try:
         with transaction(engine) as session:
@@ -124,7 +125,8 @@ def _held_run(engine: Engine, run_id: UUID, action: str) -> Iterator[tuple[Sessi
             found = session.execute(select(Run, func.clock_timestamp()).where(Run.id == run_id)).one_or_none()
             if found is None:
                 raise NoSuchRunError(str(run_id))
-            yield session, found[0], found[1]
+            # A copy: the row itself would change with the update.
+            yield session, RunView.model_validate(found[0]), found[1]
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable):
             raise RunIsBusyError(action) from error

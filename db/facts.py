@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from domain.clicks import ClickClass
 from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db import locks
 from db.outcomes import attempt_owner
 from db.tables import Acknowledgement, Attempt, Click, Message, Run
+from domain.clicks import ClickClass
 from domain.plan import Plan
 from domain.states import HANDED_OVER, AttemptState, Awaited, MessageState, may_leave_its_end
 

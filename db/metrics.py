@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
-from sqlalchemy import Engine, Select, String, cast, func, select, text
+from sqlalchemy import Engine, Executable, String, cast, func, select, text
 from sqlalchemy.orm import Session
 
 from db.engine import transaction
@@ -43,7 +42,7 @@ def _figures(session: Session) -> Iterator[Figure]:
         .cte("recent")
     )
     campaign = runs.c.campaign
-    of_runs: list[tuple[str, str, tuple[str, str], Select[Any]]] = [
+    of_runs: list[tuple[str, str, tuple[str, str], Executable]] = [
         (
             "runs",
             "Runs of the last 31 days by campaign and state.",

@@ -41,10 +41,11 @@ def take_situation(session: Session, message_id: UUID, hash_address: AddressHash
     if whose.person_key is not None:
         locks.hold_person(session, whose.person_key)
     locks.hold_message(session, message_id)
-    return _look(session, message_id, hash_address)
+    return look(session, message_id, hash_address)
 
 
-def _look(session: Session, message_id: UUID, hash_address: AddressHasher) -> Situation | None:
+def look(session: Session, message_id: UUID, hash_address: AddressHasher) -> Situation | None:
+    """Without locks: true for as long as nobody else decides on this message."""
     found = session.execute(
         select(Message, Run, func.clock_timestamp().label("now"))
         .join(Run, Run.id == Message.run_id)

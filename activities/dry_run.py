@@ -1,0 +1,126 @@
+"""A dry run: the real audience, the real tables and the real ladder, in a transaction that is never committed."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Engine, select, text
+from sqlalchemy.orm import Session
+
+from activities.opening import freeze
+from campaigns.campaign import Campaign, Parameters
+from channels.interface import Channel
+from db.audience import add_messages, close_snapshot, store_rows
+from db.batches import recipient_of
+from db.runs import open_run
+from db.situation import Situation, look
+from db.tables import Message as MessageRow
+from domain.hashing import AddressHasher
+from domain.ladder import Done, Send, Wait, next_step
+from domain.masking import mask
+from domain.message import Scan
+
+SAMPLES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    recipient_id: str
+    decision: str
+    """The channel, or why nothing would be sent."""
+    address: str
+    """Masked."""
+    title: str
+    body: str
+
+
+@dataclass(slots=True)
+class DryRun:
+    campaign: str
+    targeted: int = 0
+    by_channel: Counter[str] = field(default_factory=Counter)
+    """How many would be sent at once, by the first channel."""
+    deferred: Counter[str] = field(default_factory=Counter)
+    """How many would wait, by reason."""
+    not_sent: Counter[str] = field(default_factory=Counter)
+    """How many would end without being sent, by reason."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """What the source saw and the campaign does not target."""
+    noted: Counter[str] = field(default_factory=Counter)
+    samples: list[Sample] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class DryRunner:
+    engine: Engine
+    channels: Mapping[str, Channel]
+    sources: Mapping[str, Any]
+    hash_address: AddressHasher
+
+    def predict(self, campaign: Campaign[Any], parameters: Parameters) -> DryRun:
+        """What a run started now would do first. Nothing is stored and nothing is sent."""
+        prediction = DryRun(campaign.name)
+        with Session(self.engine) as session:
+            try:
+                # Reading the source takes as long as it takes; nobody else sees these rows or waits for them.
+                session.execute(text("set local idle_in_transaction_session_timeout = 0"))
+                run_id = self._rehearse_snapshot(session, campaign, parameters, prediction)
+                self._count_decisions(session, run_id, campaign, parameters, prediction)
+            finally:
+                session.rollback()
+        return prediction
+
+    def _rehearse_snapshot(
+        self, session: Session, campaign: Campaign[Any], parameters: Parameters, prediction: DryRun
+    ) -> UUID:
+        plan = freeze(campaign.plan(parameters), self.channels)
+        run = open_run(
+            session,
+            workflow_id=f"dry-run:{uuid4()}",
+            campaign=campaign.name,
+            slot=f"dry-run-{uuid4()}",
+            parameters=parameters.model_dump(mode="json"),
+            plan=plan,
+        )
+        source = self.sources[campaign.source]
+        for page in campaign.audience(parameters, source, Scan(as_of=run.started_at or run.created_at)):
+            store_rows(session, run.id, page.recipients)
+            prediction.left_out.update(page.left_out)
+            prediction.noted.update(page.noted)
+        while add_messages(session, run.id, [rung.channel for rung in plan.ladder]):
+            pass
+        prediction.targeted = close_snapshot(session, run.id, prediction.left_out, prediction.noted)
+        return run.id
+
+    def _count_decisions(
+        self, session: Session, run_id: UUID, campaign: Campaign[Any], parameters: Parameters, prediction: DryRun
+    ) -> None:
+        of_run = select(MessageRow.id).where(MessageRow.run_id == run_id).order_by(MessageRow.position)
+        for message_id in session.scalars(of_run).all():
+            situation = look(session, message_id, self.hash_address)
+            if situation is None:
+                raise RuntimeError(f"message {message_id} of a dry run vanished")
+            decision, address = _count(prediction, situation)
+            if len(prediction.samples) < SAMPLES:
+                recipient = recipient_of(session.get_one(MessageRow, message_id))
+                written = campaign.message(recipient, parameters)
+                sample = Sample(recipient.id, decision, mask(address) if address else "", written.title, written.body)
+                prediction.samples.append(sample)
+            session.expunge_all()
+
+
+def _count(prediction: DryRun, situation: Situation) -> tuple[str, str | None]:
+    """What would be done first, in a word; and the address, where something is sent."""
+    step = next_step(situation.message, situation.plan, situation.run, situation.person, situation.now)
+    match step:
+        case Send(channel=channel, address=address):
+            prediction.by_channel[channel] += 1
+            return channel, address
+        case Wait(reason=reason):
+            prediction.deferred[reason] += 1
+            return f"waits: {reason}", None
+        case Done(state=state, reason=reason):
+            prediction.not_sent[reason or state] += 1
+            return reason or state, None

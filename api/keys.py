@@ -1,0 +1,51 @@
+"""Who may ask for what: API keys with scopes."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api.parts import Parts, PartsOf
+from api.refusals import MissingScopeError, NoKeyError
+from db.api_keys import Scope, find_key
+from db.engine import transaction
+
+WITHOUT_KEY = "local"
+"""The actor, where keys are not asked for."""
+
+_bearer = HTTPBearer(
+    scheme_name="API key",
+    description="`Authorization: Bearer drum_<id>_<secret>`, made by `drumbeat key create`.",
+    auto_error=False,
+)
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+
+
+def authorize(parts: Parts, given: HTTPAuthorizationCredentials | None, scope: Scope) -> str:
+    """The actor, as the audit log names it: the key's id. A key that is given must be right, also where none is asked.
+
+    Raises NoKeyError and MissingScopeError.
+    """
+    if given is None and not parts.api_keys_required:
+        return WITHOUT_KEY
+    if given is None:
+        raise NoKeyError
+    with transaction(parts.engine) as session:
+        key = find_key(session, given.credentials)
+    if key is None:
+        raise NoKeyError
+    if scope not in key.scopes:
+        raise MissingScopeError(scope)
+    return key.id
+
+
+def _needs(scope: Scope) -> Callable[..., str]:
+    def caller(parts: PartsOf, given: Credentials) -> str:
+        return authorize(parts, given, scope)
+
+    return caller
+
+
+Viewer = Annotated[str, Depends(_needs(Scope.VIEW))]
+Operator = Annotated[str, Depends(_needs(Scope.OPERATE))]

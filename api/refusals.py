@@ -1,0 +1,102 @@
+"""All that can be refused, each with its status and its word: `/docs` lists them for the people who meet them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from activities.starting import BadKeyError
+from api.bounds import SECURITY_HEADERS
+from api.parts import TemporalUnavailableError
+from campaigns.registry import UnknownCampaignError
+from domain.problems import NoSuchMessageError, NoSuchRunError, ProblemError, RunIsBusyError, WrongStateError
+
+
+class NoKeyError(ProblemError):
+    def __init__(self) -> None:
+        super().__init__("send `Authorization: Bearer drum_…` with a key that has not expired: `drumbeat key create`")
+
+
+class MissingScopeError(ProblemError):
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this key has not the scope {scope!r}: make one that has, with `drumbeat key create`")
+
+
+class ForgedTokenError(ProblemError):
+    def __init__(self) -> None:
+        super().__init__("`token` is not this attempt's: send the `ack_token` of the push as it came")
+
+
+class NoSuchAttemptError(ProblemError):
+    def __init__(self) -> None:
+        super().__init__("there is no attempt with this id: send the `message_id` of the push as it came")
+
+
+class TooManyRequestsError(ProblemError):
+    def __init__(self) -> None:
+        super().__init__("too many requests from this address within a minute: wait, then try again")
+
+
+class KeyUsedOtherwiseError(ProblemError):
+    def __init__(self, run_id: object) -> None:
+        super().__init__(f"this Idempotency-Key has started run {run_id} with other parameters: use another key")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    status: HTTPStatus
+    word: str
+    meaning: str = ""
+    """As `/docs` explains it, where the problem's `type` leads."""
+    headers: Mapping[str, str] | None = None
+
+
+_RETRY_SOON = {"Retry-After": "2"}
+_ASK_FOR_KEY = {"WWW-Authenticate": "Bearer"}
+KINDS: Mapping[type[Exception], Kind] = {
+    NoSuchRunError: Kind(
+        HTTPStatus.NOT_FOUND, "no-such-run", "There is none, or no worker has begun it yet, or the name fits several."
+    ),
+    NoSuchMessageError: Kind(HTTPStatus.NOT_FOUND, "no-such-message", "This run has no such message."),
+    NoSuchAttemptError: Kind(HTTPStatus.NOT_FOUND, "no-such-attempt", "Never made, or erased since."),
+    UnknownCampaignError: Kind(HTTPStatus.NOT_FOUND, "unknown-campaign", "GET /api/v1/campaigns lists them."),
+    WrongStateError: Kind(HTTPStatus.CONFLICT, "wrong-state", "The run's `state` does not allow this."),
+    KeyUsedOtherwiseError: Kind(
+        HTTPStatus.CONFLICT, "idempotency-key-used", "Another run was started with this Idempotency-Key."
+    ),
+    BadKeyError: Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "bad-idempotency-key", "Letters, digits, dots, dashes and colons, 100 at most."
+    ),
+    NoKeyError: Kind(
+        HTTPStatus.UNAUTHORIZED, "no-valid-key", "None was sent, or it is wrong, or it has expired.", _ASK_FOR_KEY
+    ),
+    MissingScopeError: Kind(HTTPStatus.FORBIDDEN, "missing-scope", "The key is right, and may not do this."),
+    ForgedTokenError: Kind(HTTPStatus.FORBIDDEN, "forged-token", "The token was not made for this attempt."),
+    TooManyRequestsError: Kind(
+        HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", "Of one address within a minute.", {"Retry-After": "60"}
+    ),
+    RunIsBusyError: Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE, "run-is-busy", "Its lock was not free in time; try again.", _RETRY_SOON
+    ),
+    TemporalUnavailableError: Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "temporal-unavailable",
+        "Only the start of a run needs Temporal at once; all else goes on without it.",
+        {"Retry-After": "5"},
+    ),
+}
+NOT_READY = Kind(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", "PostgreSQL or Temporal cannot be reached.", _RETRY_SOON)
+NOT_BALANCED = Kind(HTTPStatus.CONFLICT, "not-balanced", "The ledger of this run does not prove; see `differences`.")
+MALFORMED = Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "malformed", "`errors` names each field and its remedy.")
+TOO_LARGE = Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", "The body is larger than 64 KiB.")
+DATABASE_UNAVAILABLE = Kind(
+    HTTPStatus.SERVICE_UNAVAILABLE, "database-unavailable", "Nothing was stored; try again.", _RETRY_SOON
+)
+REFUSED = Kind(HTTPStatus.BAD_REQUEST, "refused", "`detail` says why.")
+UNEXPECTED = Kind(
+    HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected", "A mistake of ours; the log has it.", SECURITY_HEADERS
+)
+
+
+def all_kinds() -> list[Kind]:
+    ours = (NOT_READY, NOT_BALANCED, MALFORMED, TOO_LARGE, DATABASE_UNAVAILABLE, REFUSED, UNEXPECTED)
+    return sorted((*KINDS.values(), *ours), key=lambda kind: (kind.status, kind.word))

@@ -1,0 +1,279 @@
+"""Entry: the `drumbeat` command."""
+
+import json
+import logging
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import structlog
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.live import Live
+
+from activities.dry_run import DryRunner
+from activities.queues import CORE
+from activities.starting import StartOrder, start_run
+from campaigns.registry import UnknownCampaignError
+from console.desk import Desk, open_desk
+from console.views import campaigns_table, dry_run_view, proof_panel, run_panel, runs_table
+from db import control, ledger
+from db.api_keys import Scope, create_key
+from db.engine import transaction
+from db.migrate import migrate as apply_migrations
+from db.runs import list_runs
+from domain.problems import NoSuchRunError, ProblemError
+from settings import SettingsError, read_settings
+from wiring import UnreachableError, build_channels, build_hasher, build_registry, build_sources
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+keys = typer.Typer(no_args_is_help=True, help="API keys.")
+app.add_typer(keys, name="key")
+
+console = Console()
+errors = Console(stderr=True)
+
+RunReference = Annotated[str, typer.Argument(help="Its id, the beginning of it, or campaign-slot.")]
+LOOK_EVERY_SECONDS = 0.5
+TAKEN_UP_WITHIN_SECONDS = 10
+
+
+@app.command()
+def demo(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="End when the run has ended.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+    locks: Annotated[int, typer.Option(min=10, max=5000, help="How many locks to invent.")] = 400,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn by lot.")] = 7,
+) -> None:
+    """The lock battery campaign from end to end, on servers of its own and invented people."""
+    from sandbox.demo import DemoOrder, run_demo  # noqa: PLC0415 - a deployment need not have the sandbox's packages
+
+    figures = run_demo(console, DemoOrder(locks, seed, once, json_file))
+    raise typer.Exit(0 if figures.balanced else 1)
+
+
+@app.command()
+def up(
+    data: Annotated[Path, typer.Option(help="Where everything is kept.")] = Path(".drumbeat"),
+) -> None:
+    """The embedded stack: servers, simulated providers, a worker and the API, until Ctrl-C."""
+    from sandbox.up import stay_up  # noqa: PLC0415 - as above
+
+    stay_up(console, data)
+
+
+@app.command()
+def run(
+    campaign: Annotated[str, typer.Argument(help="`drumbeat campaigns` lists them.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store and send nothing; say what would be.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Hold all but so many; `release` lets them go.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="name=value, as often as needed.")] = None,
+    key: Annotated[str | None, typer.Option(help="Idempotency key: the same key is the same run.")] = None,
+) -> None:
+    """Start a run of a campaign."""
+    parameters = _parameters(param or [])
+    with open_desk(console) as desk:
+        registry = build_registry(desk.settings)
+        if dry_run:
+            runner = DryRunner(
+                desk.engine, build_channels(desk.settings), build_sources(desk.settings), build_hasher(desk.settings)
+            )
+            wanted = registry.parameters(campaign, parameters)
+            console.print(dry_run_view(runner.predict(registry[campaign], wanted)))
+            return
+        order = StartOrder(campaign, parameters, key, limit, desk.actor)
+        started = desk.with_temporal(lambda client: start_run(client, registry, order, CORE))
+        console.print(f"{'Started before' if started.already else 'Started'}: run [bold]{started.run_id}")
+        if _taken_up(desk, started.run_id):
+            console.print(f"[dim]drumbeat show {str(started.run_id)[:8]}")
+        else:
+            console.print("[yellow]No worker has taken it up yet: it begins when one runs (`drumbeat worker`).")
+
+
+@app.command()
+def runs(limit: Annotated[int, typer.Option(min=1, max=500)] = 20) -> None:
+    """The newest runs."""
+    with open_desk(console) as desk, transaction(desk.engine) as session:
+        console.print(runs_table(list_runs(session, limit)))
+
+
+@app.command()
+def show(
+    reference: RunReference,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Show it as it stands, and end.")] = False,
+) -> None:
+    """One run, live until nothing is awaited any more."""
+    with open_desk(console) as desk, Live(console=console, auto_refresh=False) as live:
+        while True:
+            over = _show(desk, reference, live)
+            if once or over:
+                return
+            time.sleep(LOOK_EVERY_SECONDS)
+
+
+@app.command()
+def pause(reference: RunReference) -> None:
+    """After this has answered, no further message of the run is handed over."""
+    with open_desk(console) as desk:
+        found = desk.find(reference)
+        paused = control.pause(desk.engine, found.id, desk.actor)
+        desk.tell(found)
+        console.print(f"{'Was paused already' if paused.already else 'Paused'}; {paused.in_flight} in flight.")
+
+
+@app.command()
+def resume(reference: RunReference) -> None:
+    """Go on; every deadline moves by the time paused."""
+    with open_desk(console) as desk:
+        found = desk.find(reference)
+        resumed = control.resume(desk.engine, found.id, desk.actor)
+        desk.tell(found, sweep=True)
+        console.print(
+            f"Resumed; {resumed.held} were held, deadlines have moved by {resumed.paused_seconds:.1f} s in all."
+        )
+
+
+@app.command()
+def cancel(reference: RunReference) -> None:
+    """Withdraw all that was not sent, and stop further rungs."""
+    with open_desk(console) as desk:
+        found = desk.find(reference)
+        cancelled = control.cancel(desk.engine, found.id, desk.actor)
+        desk.tell(found, sweep=True)
+        state = "Was cancelled already" if cancelled.already else "Cancelled"
+        console.print(
+            f"{state}; {cancelled.withdrawn} withdrawn, {cancelled.in_flight} in flight, "
+            f"{cancelled.awaiting} sent and still awaited."
+        )
+
+
+@app.command()
+def release(
+    reference: RunReference,
+    up_to: Annotated[int | None, typer.Argument(min=1, help="How many in all; everybody where left out.")] = None,
+) -> None:
+    """Let more of a run go that was started with --limit."""
+    with open_desk(console) as desk:
+        found = desk.find(reference)
+        released = control.release(desk.engine, found.id, desk.actor, up_to)
+        desk.tell(found, sweep=True)
+        console.print(f"{released} of {found.targeted} are released.")
+
+
+@app.command()
+def proof(reference: RunReference) -> None:
+    """The ledger of a run; ends with 1 where it does not balance."""
+    with open_desk(console) as desk:
+        found = desk.find(reference)
+        with transaction(desk.engine) as session:
+            proven = ledger.prove(session, found.id)
+        console.print(proof_panel(proven))
+    raise typer.Exit(0 if proven.balanced else 1)
+
+
+@app.command()
+def campaigns() -> None:
+    """What can be run."""
+    console.print(campaigns_table(build_registry(read_settings())))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring our tables up to date (schema `drumbeat`)."""
+    with open_desk(console) as desk:
+        apply_migrations(desk.settings.database_url)
+        console.print("The schema drumbeat is up to date.")
+
+
+@app.command()
+def worker() -> None:
+    """A worker, until it is told to stop."""
+    from worker import run_worker  # noqa: PLC0415 - only this command needs Temporal's workers
+
+    _log_to_standard_error()
+    run_worker(read_settings())
+
+
+@app.command()
+def api() -> None:
+    """The HTTP API, until it is told to stop."""
+    from api.entry import serve  # noqa: PLC0415 - only this command needs FastAPI
+
+    _log_to_standard_error()
+    serve(read_settings())
+
+
+@keys.command("create")
+def key_create(
+    name: Annotated[str, typer.Argument(help="Whose it is.")],
+    scope: Annotated[list[Scope], typer.Option(help="view, operate or ack; as often as needed.")],
+    days: Annotated[int | None, typer.Option(min=1, help="It ends after so many days.")] = None,
+) -> None:
+    """Make an API key. It is shown once."""
+    with open_desk(console) as desk, transaction(desk.engine) as session:
+        expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
+        console.print(create_key(session, name, scope, expires_at), soft_wrap=True)
+        errors.print("[dim]Keep it: only its hash is stored.")
+
+
+def main() -> None:
+    """Expected refusals are one clear line and exit code 1, never a stack trace."""
+    try:
+        app()
+    except ValidationError as error:
+        for problem in error.errors():
+            errors.print(f"[red]parameter {'.'.join(map(str, problem['loc']))}: {problem['msg']}")
+        sys.exit(1)
+    except (ProblemError, SettingsError, UnreachableError, UnknownCampaignError) as error:
+        errors.print(f"[red]{error}", highlight=False)
+        sys.exit(1)
+
+
+def _show(desk: Desk, reference: str, live: Live) -> bool:
+    with transaction(desk.engine) as session:
+        found = desk.find(reference)
+        live.update(run_panel(found, ledger.progress(session, found.id)), refresh=True)
+    return found.closed_at is not None
+
+
+def _taken_up(desk: Desk, run_id: UUID) -> bool:
+    """Whether a worker has made the run's row; it does at once where there is one."""
+    give_up = time.monotonic() + TAKEN_UP_WITHIN_SECONDS
+    while time.monotonic() < give_up:
+        try:
+            desk.find(str(run_id))
+        except NoSuchRunError:
+            time.sleep(LOOK_EVERY_SECONDS)
+        else:
+            return True
+    return False
+
+
+def _parameters(given: list[str]) -> dict[str, Any]:
+    """name=value; a value that is JSON is taken as such, else as text."""
+    parameters: dict[str, Any] = {}
+    for each in given:
+        name, separator, value = each.partition("=")
+        if not separator:
+            raise typer.BadParameter(f"{each!r} is not name=value", param_hint="--param")
+        try:
+            parameters[name] = json.loads(value)
+        except json.JSONDecodeError:
+            parameters[name] = value
+    return parameters
+
+
+def _log_to_standard_error() -> None:
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""What the terminal shows: tables and panels, made from what the database says."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from activities.dry_run import DryRun
+from campaigns.registry import Registry
+from db.ledger import Progress, Proof
+from db.runs import RunView
+from domain.states import MessageState, RunState
+
+_RUN_STYLES = {
+    RunState.RUNNING: "green",
+    RunState.PAUSED: "yellow",
+    RunState.CANCELLED: "red",
+    RunState.FAILED: "red",
+    RunState.CLOSED: "bold",
+}
+_STATE_STYLES = {
+    MessageState.DELIVERED: "green",
+    MessageState.SENT: "cyan",
+    MessageState.EXPIRED: "yellow",
+    MessageState.FAILED: "red",
+    MessageState.UNKNOWN: "magenta",
+}
+
+
+def state_text(state: str) -> Text:
+    return Text(state, style=_RUN_STYLES.get(RunState(state), ""))
+
+
+def runs_table(runs: Iterable[RunView]) -> RenderableType:
+    table = _table("run", "campaign", "slot", "state", ("targeted", "right"), "started")
+    for run in runs:
+        targeted = "" if run.targeted is None else str(run.targeted)
+        table.add_row(str(run.id)[:8], run.campaign, run.slot, state_text(run.state), targeted, _when(run.started_at))
+    return table if table.row_count else Text("No run yet: `drumbeat run CAMPAIGN` starts one.")
+
+
+def campaigns_table(registry: Registry) -> RenderableType:
+    table = _table("campaign", "what it does", "by itself", "parameters")
+    for campaign in registry.campaigns.values():
+        schedule = f"{campaign.schedule.cron} {campaign.schedule.zone}" if campaign.schedule else "never"
+        parameters = registry.parameters(campaign.name, {}).model_dump()
+        shown = ", ".join(f"{name}={value}" for name, value in parameters.items())
+        table.add_row(campaign.name, campaign.purpose, schedule, shown)
+    return table
+
+
+def run_panel(run: RunView, stand: Progress) -> RenderableType:
+    """One run as it stands: a bar of what has ended, states, channels, holds and clicks."""
+    targeted = run.targeted or 0
+    unfinished = stand.states.get("planned", 0) + stand.states.get("sending", 0) + stand.awaiting
+    head = Text.assemble(state_text(run.state), f"  {run.state_reason or ''}", style="bold")
+    bar = ProgressBar(total=max(targeted, 1), completed=max(targeted - unfinished, 0), width=60)
+    lines = Text(f"{targeted - unfinished} of {targeted} have ended, {stand.handed_over} were handed over")
+    tables = Table.grid(padding=(0, 3))
+    tables.add_row(*_columns(stand))
+    title = f"{run.campaign}  {run.slot}"
+    return Panel(Group(head, bar, lines, Text(), tables), title=title, subtitle=str(run.id), expand=False)
+
+
+def proof_panel(proof: Proof) -> RenderableType:
+    verdict = Text("balanced", style="bold green") if proof.balanced else Text("DOES NOT BALANCE", style="bold red")
+    table = _table("message", "is", "should be", "why")
+    for each in proof.differences:
+        table.add_row(str(each.message_id), each.state, each.expected, each.why)
+    counts = Text(
+        f"{proof.targeted} targeted at the snapshot, {proof.rows} rows now, "
+        f"{proof.unfinished} not ended yet, {proof.different} not what their attempts make of them"
+    )
+    parts: list[RenderableType] = [verdict, counts, counts_table("state", proof.states, _STATE_STYLES)]
+    return Panel(Group(*parts, *([table] if proof.differences else [])), title="proof", expand=False)
+
+
+def dry_run_view(prediction: DryRun) -> RenderableType:
+    table = _table("recipient", "first", "address", "text")
+    for each in prediction.samples:
+        table.add_row(each.recipient_id, each.decision, each.address, f"{each.title}: {each.body}")
+    grid = Table.grid(padding=(0, 3))
+    columns = [
+        ("would be sent by", prediction.by_channel),
+        ("would wait", prediction.deferred),
+        ("would not be sent", prediction.not_sent),
+        ("left out", prediction.left_out),
+        ("worth a look", prediction.noted),
+    ]
+    grid.add_row(*(counts_table(title, counts) for title, counts in columns if counts))
+    head = Text(f"{prediction.targeted} people are targeted. Nothing was stored, nothing was sent.", style="bold")
+    return Panel(Group(head, Text(), grid, Text(), table), title=f"dry run of {prediction.campaign}", expand=False)
+
+
+def counts_table(title: str, counts: Mapping[Any, int], styles: Mapping[MessageState, str] | None = None) -> Table:
+    table = _table(title, ("", "right"))
+    for name, count in sorted(counts.items(), key=lambda item: -item[1]):
+        table.add_row(Text(name.replace("_", " "), style=dict(styles or {}).get(name, "")), str(count))
+    return table
+
+
+def _columns(stand: Progress) -> list[RenderableType]:
+    states = {name: count for name, count in stand.states.items() if name != "sent"}
+    ended_sent = stand.states.get("sent", 0) - stand.awaiting
+    states |= {name: count for name, count in (("sent", ended_sent), ("awaiting", stand.awaiting)) if count}
+    columns: list[RenderableType] = [counts_table("messages", states, _STATE_STYLES)]
+    columns += [counts_table(channel, attempts) for channel, attempts in sorted(stand.attempts.items())]
+    columns += [
+        counts_table(title, counts) for title, counts in (("held", stand.held), ("clicks", stand.clicks)) if counts
+    ]
+    return columns
+
+
+def _table(*columns: str | tuple[str, str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        name, justify = column if isinstance(column, tuple) else (column, "left")
+        table.add_column(name, justify="right" if justify == "right" else "left")
+    return table
+
+
+def _when(at: datetime | None) -> str:
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if at else ""

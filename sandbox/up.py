@@ -1,0 +1,50 @@
+"""`drumbeat up`: the embedded stack, until Ctrl-C."""
+
+import signal
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.panel import Panel
+
+from sandbox.people import invent_world
+from sandbox.stack import Stack
+
+DATA = Path(".drumbeat")
+LOCKS, SEED = 200, 7
+
+
+def stay_up(console: Console, folder: Path = DATA) -> None:
+    """Servers, simulated providers, invented locks and owners, a worker and the API, until a person stops it."""
+    with console.status("starting …") as status, Stack(folder, status.update) as stack:
+        stack.populate(invent_world(LOCKS, SEED, datetime.now(UTC)))
+        status.stop()
+        console.print(addresses(stack, folder))
+        wait_for_stop()
+        console.print("Stopping. What it knows is kept.")
+
+
+def addresses(stack: Stack, folder: Path) -> Panel:
+    """Where everything is, for a person."""
+    lines = [
+        f"API         {stack.api_url}/docs",
+        f"Metrics     {stack.api_url}/metrics",
+        f"Temporal    {stack.temporal_ui or stack.temporal_address}",
+        f"Logs        {folder}",
+        "",
+        "[yellow]No API key is asked for, since everything is on loopback alone.[/]",
+        "In another terminal: [bold].venv/bin/drumbeat runs[/]",
+    ]
+    return Panel("\n".join(lines), title="Drumbeat is up", subtitle="Ctrl-C stops it", expand=False)
+
+
+def wait_for_stop() -> None:
+    """Until SIGINT or SIGTERM."""
+    told = threading.Event()
+    before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        told.wait()
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
