@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from api import acknowledgements, campaigns, clicks, control, health, metrics, reference, runs
-from api.bounds import BODY_BYTES, Fence, MovingWindow
+from api.bounds import Fence, MovingWindow
 from api.pages import ASSETS
 from api.parts import Parts, Temporal
 from api.problems import describe_problems, register_problems, too_large
@@ -37,7 +37,6 @@ def create_app(parts: Parts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
-        max_body_size=BODY_BYTES,
     )
     temporal = Temporal(parts.connect)
     app.state.parts = parts

@@ -3,10 +3,11 @@
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address, ip_network
 from threading import Lock
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -67,9 +68,9 @@ def client_of(request: Request) -> str:
 
 
 class Fence:
-    """Around everything: refuses a body whose declared length is too large, and adds the security headers.
+    """Around everything: refuses a body that is too large, and adds the security headers.
 
-    A body of undeclared length is counted while it is read, by FastAPI's own `max_body_size`.
+    FastAPI's own `max_body_size` would answer in plain text; here every error is a problem.
     """
 
     def __init__(self, app: ASGIApp, too_large: Callable[[Request], Response]) -> None:
@@ -81,6 +82,17 @@ class Fence:
             await self._app(scope, receive, send)
             return
 
+        read = 0
+
+        async def receive_counted() -> Message:
+            """A body of undeclared length is refused while it comes."""
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > BODY_BYTES:
+                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return message
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 add_missing(MutableHeaders(scope=message), SECURITY_HEADERS)
@@ -90,7 +102,7 @@ class Fence:
         if declared.isdecimal() and int(declared) > BODY_BYTES:
             await self._too_large(Request(scope))(scope, receive, send_with_headers)
         else:
-            await self._app(scope, receive, send_with_headers)
+            await self._app(scope, receive_counted, send_with_headers)
 
 
 def add_missing(headers: MutableHeaders, wanted: Mapping[str, str]) -> None:

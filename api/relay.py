@@ -77,6 +77,7 @@ class Relay:
         self._sent_at_once = sent_at_once
         self._first_pause_seconds = first_pause_seconds
         self._drain_seconds = drain_seconds
+        self._under_way = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -110,8 +111,9 @@ class Relay:
             async with asyncio.timeout(self._drain_seconds):
                 await self._queue.join()
         except TimeoutError:
-            self.counts.dropped += self.waiting
-            log.warning("nudges_lost_at_shutdown", waiting=self.waiting, remedy="Sweep finds them")
+            lost = self.waiting + self._under_way
+            self.counts.dropped += lost
+            log.warning("nudges_lost_at_shutdown", lost=lost, remedy="Sweep finds them")
 
     def _take_in(self, nudge: Nudge) -> None:
         try:
@@ -126,12 +128,14 @@ class Relay:
     async def _send_all(self) -> None:
         while True:
             nudge = await self._queue.get()
+            self._under_way += 1
             try:
                 await self._send(nudge)
             except Exception:  # a sender must outlive any nudge; Sweep does what this one would have done
                 self.counts.given_up += 1
                 log.exception("nudge_failed", nudge=nudge.word, target=nudge.target)
             finally:
+                self._under_way -= 1
                 self._queue.task_done()
 
     async def _send(self, nudge: Nudge) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from rich import box
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -60,12 +61,12 @@ def run_panel(run: RunView, stand: Progress) -> RenderableType:
     targeted = run.targeted or 0
     unfinished = stand.states.get("planned", 0) + stand.states.get("sending", 0) + stand.awaiting
     head = Text.assemble(state_text(run.state), f"  {run.state_reason or ''}", style="bold")
-    bar = ProgressBar(total=max(targeted, 1), completed=max(targeted - unfinished, 0), width=60)
-    lines = Text(f"{targeted - unfinished} of {targeted} have ended, {stand.handed_over} were handed over")
-    tables = Table.grid(padding=(0, 3))
-    tables.add_row(*_columns(stand))
+    ended = Table.grid(padding=(0, 2))
+    bar = ProgressBar(total=max(targeted, 1), completed=max(targeted - unfinished, 0), width=30)
+    ended.add_row(bar, f"{targeted - unfinished} of {targeted} ended, {stand.handed_over} handed over")
+    tables = side_by_side(_columns(stand))
     title = f"{run.campaign}  {run.slot}"
-    return Panel(Group(head, bar, lines, Text(), tables), title=title, subtitle=str(run.id), expand=False)
+    return Panel(Group(head, ended, Text(), tables), title=title, subtitle=str(run.id), expand=False)
 
 
 def proof_panel(proof: Proof) -> RenderableType:
@@ -85,7 +86,6 @@ def dry_run_view(prediction: DryRun) -> RenderableType:
     table = _table("recipient", "first", "address", "text")
     for each in prediction.samples:
         table.add_row(each.recipient_id, each.decision, each.address, f"{each.title}: {each.body}")
-    grid = Table.grid(padding=(0, 3))
     columns = [
         ("would be sent by", prediction.by_channel),
         ("would wait", prediction.deferred),
@@ -93,9 +93,14 @@ def dry_run_view(prediction: DryRun) -> RenderableType:
         ("left out", prediction.left_out),
         ("worth a look", prediction.noted),
     ]
-    grid.add_row(*(counts_table(title, counts) for title, counts in columns if counts))
+    grid = side_by_side(counts_table(title, counts) for title, counts in columns if counts)
     head = Text(f"{prediction.targeted} people are targeted. Nothing was stored, nothing was sent.", style="bold")
     return Panel(Group(head, Text(), grid, Text(), table), title=f"dry run of {prediction.campaign}", expand=False)
+
+
+def side_by_side(tables: Iterable[RenderableType]) -> RenderableType:
+    """As many in a row as the terminal has room for."""
+    return Columns(tables, padding=(0, 3))
 
 
 def counts_table(title: str, counts: Mapping[Any, int], styles: Mapping[MessageState, str] | None = None) -> Table:

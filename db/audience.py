@@ -1,5 +1,6 @@
 """A run's audience: its rows as they come, page by page, and then a message for each recipient."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import groupby
@@ -21,9 +22,16 @@ _SHUFFLED = func.md5(AudienceRow.recipient_id)
 
 
 def store_rows(session: Session, run_id: UUID, recipients: Sequence[Recipient]) -> None:
-    """A row that is there already stays as it is, so a page may come twice."""
+    """A page may come twice: a row that is there already stays as it is.
+
+    Several rows of one recipient on one subject (a lock mapped with two tokens) come in one page, and become one.
+    """
+    together: dict[tuple[str, str], list[Recipient]] = defaultdict(list)
+    for each in recipients:
+        together[each.id, each.subject].append(each)
     rows = [
-        {"run_id": run_id, "recipient_id": each.id, "subject": each.subject, "row": asdict(each)} for each in recipients
+        {"run_id": run_id, "recipient_id": recipient_id, "subject": subject, "row": asdict(merge(same))}
+        for (recipient_id, subject), same in together.items()
     ]
     if rows:
         session.execute(insert(AudienceRow).on_conflict_do_nothing(), rows)

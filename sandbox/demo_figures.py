@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from console.views import counts_table
+from console.views import counts_table, side_by_side
 from domain.states import HANDED_OVER
 from sandbox.people import World
 
@@ -44,11 +44,12 @@ class Figures:
 def cast_view(world: World) -> RenderableType:
     """Who plays."""
     expected = world.expected
-    grid = Table.grid(padding=(0, 3))
-    grid.add_row(
-        counts_table("locks", {"stale": sum(lock.stale for lock in world.locks), "fresh": expected.fresh}),
-        counts_table("phones of the targeted", expected.phones),
-        counts_table("their devices of ours", expected.behaviours),
+    grid = side_by_side(
+        [
+            counts_table("locks", {"stale": sum(lock.stale for lock in world.locks), "fresh": expected.fresh}),
+            counts_table("phones of the targeted", expected.phones),
+            counts_table("their devices of ours", expected.behaviours),
+        ]
     )
     return Panel(grid, title=f"{len(world.locks)} invented locks, {len(world.people)} invented people", expand=False)
 
@@ -62,13 +63,14 @@ def figures_view(figures: Figures) -> RenderableType:
         f"{figures.targeted} targeted, {figures.handed_over} sent, {figures.people_clicked} clicked "
         f"({rate:.1%} of the sent), in {figures.seconds:g} s."
     )
-    grid = Table.grid(padding=(0, 3))
-    grid.add_row(
-        counts_table("messages ended as", figures.states),
-        *(counts_table(f"tries by {channel}", states) for channel, states in sorted(figures.attempts.items())),
-        counts_table("clicks by class", figures.clicks),
-        counts_table("not targeted", figures.left_out),
-        counts_table("worth a look", figures.noted),
+    grid = side_by_side(
+        [
+            counts_table("messages ended as", figures.states),
+            *(counts_table(f"tries by {channel}", states) for channel, states in sorted(figures.attempts.items())),
+            counts_table("clicks by class", figures.clicks),
+            counts_table("not targeted", figures.left_out),
+            counts_table("worth a look", figures.noted),
+        ]
     )
     return Panel(Group(verdict, head, Text(), _books(figures), Text(), grid), title="the demo's run", expand=False)
 

@@ -1,5 +1,7 @@
 """DynamoDB on loopback: moto's server, spoken to by the real boto3. It keeps its tables in memory."""
 
+from __future__ import annotations  # the stubs' names exist for mypy alone
+
 import sys
 from collections.abc import Iterable, Mapping
 from http.client import HTTPConnection, HTTPException
@@ -45,7 +47,7 @@ class DynamoDbServer(EmbeddedServer):
             "AWS_SECRET_ACCESS_KEY": "sandbox",
         }
 
-    def client(self) -> "DynamoDBClient":
+    def client(self) -> DynamoDBClient:
         """For whoever fills the tables, in this process; close it."""
         return boto3.session.Session().client(
             "dynamodb",
@@ -78,7 +80,7 @@ class DynamoDbServer(EmbeddedServer):
             connection.close()
 
 
-def create_locks_table(client: "DynamoDBClient", table: str) -> None:
+def create_locks_table(client: DynamoDBClient, table: str) -> None:
     """Empty, with its key `lock_id`, which is text. Raises where there is one of that name."""
     client.create_table(
         TableName=table,
@@ -89,7 +91,7 @@ def create_locks_table(client: "DynamoDBClient", table: str) -> None:
     client.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1})
 
 
-def put_locks(client: "DynamoDBClient", table: str, locks: Iterable[Mapping[str, Any]]) -> None:
+def put_locks(client: DynamoDBClient, table: str, locks: Iterable[Mapping[str, Any]]) -> None:
     """Write items, as plain Python values (numbers as int or Decimal); one of the same key replaces the earlier."""
     serialise = TypeSerializer().serialize
     writes = ({"PutRequest": {"Item": {name: serialise(value) for name, value in lock.items()}}} for lock in locks)
@@ -97,6 +99,6 @@ def put_locks(client: "DynamoDBClient", table: str, locks: Iterable[Mapping[str,
         _write(client, {table: batch})
 
 
-def _write(client: "DynamoDBClient", requests: Mapping[str, Any]) -> None:
+def _write(client: DynamoDBClient, requests: Mapping[str, Any]) -> None:
     while requests:
         requests = client.batch_write_item(RequestItems=requests)["UnprocessedItems"]

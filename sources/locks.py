@@ -1,5 +1,7 @@
 """Stale locks and their owners: one walk through the customer's DynamoDB table `locks`."""
 
+from __future__ import annotations  # the stubs' names exist for mypy alone
+
 import base64
 import json
 from collections import Counter
@@ -95,7 +97,7 @@ class LockPage:
     bookmark: tuple[str, str] | None
 
 
-def dynamodb_client(region: str | None, endpoint: str | None, segments: int = SEGMENTS) -> "DynamoDBClient":
+def dynamodb_client(region: str | None, endpoint: str | None, segments: int = SEGMENTS) -> DynamoDBClient:
     """None leaves it to AWS's own environment and files. The back-off is ours, the SDK itself tries only twice."""
     config = Config(
         max_pool_connections=segments,
@@ -111,7 +113,7 @@ class Locks:
 
     def __init__(
         self,
-        connect: Callable[[], "DynamoDBClient"],
+        connect: Callable[[], DynamoDBClient],
         table_name: str,
         last_check_field: str,
         mapping_engine: Engine,
@@ -143,7 +145,7 @@ class Locks:
 
             yield from in_parallel(places(scan.bookmarks, self._segments), read, table.stopped)
 
-    def _connected(self) -> "DynamoDBClient":
+    def _connected(self) -> DynamoDBClient:
         try:
             return self._connect()
         except (BotoCoreError, ValueError) as error:  # the second: an endpoint that is no URL
@@ -166,7 +168,7 @@ def _page(stale: Mapping[str, LastCheck], seen: int, mapping: LockMapping, bookm
 class _Table:
     """Pages of the table as (last check by lock, where to go on), read by several threads at once."""
 
-    def __init__(self, client: "DynamoDBClient", name: str, last_check_field: str, patience: timedelta) -> None:
+    def __init__(self, client: DynamoDBClient, name: str, last_check_field: str, patience: timedelta) -> None:
         self.stopped = Event()
         self._client = client
         self._name = name

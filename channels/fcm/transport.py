@@ -97,7 +97,7 @@ def one_request_session(app: firebase_admin.App, connections: int) -> Session:
     for any of it. tests/channels/test_fcm.py counts the requests on the wire, so it fails when these names are gone.
     """
     session: Session = messaging._get_messaging_service(app)._client.session  # noqa: SLF001 - see above
-    pass
+    session.mount(FCM_ORIGIN, OneRequestAdapter(connections))
     session._max_refresh_attempts = 0  # type: ignore[attr-defined]  # noqa: SLF001 - google-auth's subclass; see above
     session.max_redirects = 0
     return session

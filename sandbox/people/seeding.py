@@ -1,5 +1,7 @@
 """Puts an invented world where the campaign looks for it: the customer's two tables, and our devices."""
 
+from __future__ import annotations  # the stubs' names exist for mypy alone
+
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,7 @@ class NotInventedError(Exception):
     """There is a table `lock_user_mapping` that the sandbox has not made: it is somebody's, and stays as it is."""
 
 
-def seed_dynamodb(world: World, client: "DynamoDBClient", table: str, field: str) -> None:
+def seed_dynamodb(world: World, client: DynamoDBClient, table: str, field: str) -> None:
     """Into the table, which exists: the locks, with their last check in `field`; `model` is there to be left alone."""
     put_locks(
         client,

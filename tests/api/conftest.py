@@ -53,7 +53,9 @@ def open_app() -> Iterator[OpenApp]:
     with ExitStack() as stack:
 
         def open_one(parts: Parts) -> TestClient:
-            client = TestClient(create_app(parts), raise_server_exceptions=False, follow_redirects=False)
+            app = create_app(parts)
+            app.state.relay._drain_seconds = 0.1  # a Temporal that is away for good need not be waited for
+            client = TestClient(app, raise_server_exceptions=False, follow_redirects=False)
             return stack.enter_context(client)
 
         yield open_one

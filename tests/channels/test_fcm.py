@@ -99,9 +99,17 @@ def build(environment: dict[str, str]) -> Iterator[Build]:
         channel.close()
 
 
+@pytest.fixture(scope="module")
+def shared_channel(simulator: FcmSimulator) -> Iterator[FcmChannel]:
+    shared = FcmChannel(Path(simulator.environment["GOOGLE_APPLICATION_CREDENTIALS"]), app_name=f"test-{uuid4()}")
+    yield shared
+    shared.close()
+
+
 @pytest.fixture
-def channel(build: Build) -> FcmChannel:
-    return build()
+def channel(shared_channel: FcmChannel, environment: dict[str, str]) -> FcmChannel:
+    """For tests that do not close it."""
+    return shared_channel
 
 
 class TestFcmConformance(ChannelConformance):
@@ -309,14 +317,17 @@ def test_a_closed_channel_leaves_its_name_free(environment: dict[str, str]) -> N
         FcmChannel(credentials, app_name="the-same").close()
 
 
-def test_a_channel_can_be_closed_where_an_event_loop_runs(channel: FcmChannel) -> None:
+def test_a_channel_can_be_closed_where_an_event_loop_runs(build: Build) -> None:
+    channel = build()
+
     async def shut_down() -> None:
         channel.close()
 
     asyncio.run(shut_down())
 
 
-def test_a_closed_channel_leaves_no_thread(channel: FcmChannel) -> None:
+def test_a_closed_channel_leaves_no_thread(build: Build) -> None:
+    channel = build()
     channel.send(an_outgoing(), "phone:1")
     assert _sender_threads(channel)
     channel.close()

@@ -28,7 +28,7 @@ from sandbox.ports import LOOPBACK, free_port
 from tests.channels import conformance
 from tests.channels.conformance import IMPATIENT_SECONDS, Accepted, ChannelConformance, an_outgoing
 from tests.channels.patience import prepare_patiently
-from tests.sandbox.real_mqtt import SECONDS, RealClient, properties_of, running_mosquitto
+from tests.sandbox.real_mqtt import RealClient, properties_of, running_mosquitto
 
 DEVICE = "till-7"
 

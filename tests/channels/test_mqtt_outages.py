@@ -112,6 +112,17 @@ class TestNothingIsSentBehindTheCallersBack:
         assert given_up.cancelled()
         connection._answered(connection._client, None, mid, ReasonCode(PacketTypes.PUBACK), None)
         assert connection._unanswered == {}
+        assert connection._losses == 0
+        channel.close()
+
+    def test_a_connection_that_answers_nothing_at_all_is_given_up(self, broker: MqttBroker, device: RealClient) -> None:
+        channel = MqttChannel(broker.url, timeout_seconds=0.2)
+        channel.prepare()
+        broker.fail(DEVICE, Fault.FREEZE, times=1)
+        with pytest.raises(OutcomeUnknownError, match="no_puback"):
+            channel.send(an_outgoing(), DEVICE)
+        assert_only_the_next_one_arrives(broker, channel)
+        assert channel._connection._losses == 1
         channel.close()
 
     def test_a_frozen_mosquitto_gets_nothing_twice(self, tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ def test_another_program_of_that_name_is_passed_over(on_path: Path, cache: Path)
     assert find_or_install(print, cache=cache) == cached
 
 
-def test_go_builds_it_when_nothing_else_has_it(on_path: Path, cache: Path, tmp_path: Path, no_download: None) -> None:
+@pytest.mark.usefixtures("no_download")
+def test_go_builds_it_when_nothing_else_has_it(on_path: Path, cache: Path, tmp_path: Path) -> None:
     genuine = write_program(tmp_path / "genuine", GENUINE)
     write_program(on_path / "go", f'cp {genuine} "$GOBIN/temporal"')
     (cache / "installing-killed").mkdir(parents=True)
@@ -55,7 +56,8 @@ def test_go_builds_it_when_nothing_else_has_it(on_path: Path, cache: Path, tmp_p
     assert sorted(path.name for path in cache.iterdir()) == ["lock", "temporal"]
 
 
-def test_what_to_do_is_said_when_no_way_works(on_path: Path, cache: Path, no_download: None) -> None:
+@pytest.mark.usefixtures("no_download")
+def test_what_to_do_is_said_when_no_way_works(on_path: Path, cache: Path) -> None:
     write_program(on_path / "go", "echo no compiler; exit 1")
     said: list[str] = []
     with pytest.raises(TemporalNotFoundError, match=r"(?s)on PATH.*install Go.*TEMPORAL_ADDRESS"):

@@ -1,3 +1,5 @@
+from __future__ import annotations  # the stubs' names exist for mypy alone
+
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -50,14 +52,14 @@ def server(server_folder: Path) -> Iterator[DynamoDbServer]:
 
 
 @pytest.fixture
-def client(server: DynamoDbServer) -> Iterator["DynamoDBClient"]:
+def client(server: DynamoDbServer) -> Iterator[DynamoDBClient]:
     client = server.client()
     yield client
     client.close()
 
 
 @pytest.fixture
-def table(client: "DynamoDBClient") -> str:
+def table(client: DynamoDBClient) -> str:
     name = f"locks-{uuid4().hex}"
     create_locks_table(client, name)
     return name
@@ -73,7 +75,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def world(client: "DynamoDBClient", table: str, engine: Engine) -> World:
+def world(client: DynamoDBClient, table: str, engine: Engine) -> World:
     """In the two tables."""
     world = invent_world(locks=300, seed=7, as_of=NOW)
     with engine.begin() as connection:
@@ -114,7 +116,7 @@ def map_locks(engine: Engine, *lock_ids: str) -> None:
             )
 
 
-def create_table(client: "DynamoDBClient", name: str, key: str, kind: Literal["S", "N"]) -> None:
+def create_table(client: DynamoDBClient, name: str, key: str, kind: Literal["S", "N"]) -> None:
     client.create_table(
         TableName=name,
         KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
@@ -133,7 +135,7 @@ class Throttled:
         self._refuses = refuses
         self._lock = threading.Lock()
 
-    def connect(self, server: DynamoDbServer, environment: pytest.MonkeyPatch) -> "DynamoDBClient":
+    def connect(self, server: DynamoDbServer, environment: pytest.MonkeyPatch) -> DynamoDBClient:
         for name, value in server.environment.items():
             environment.setenv(name, value)
         client = dynamodb_client(None, None)
@@ -213,7 +215,7 @@ def test_the_campaign_targets_each_person_with_a_stale_lock(world: World, open_l
 
 
 def test_a_lock_carries_its_last_check_and_how_it_stands(
-    client: "DynamoDBClient", table: str, engine: Engine, open_locks: Callable[..., Locks]
+    client: DynamoDBClient, table: str, engine: Engine, open_locks: Callable[..., Locks]
 ) -> None:
     checked = NOW - timedelta(days=31)
     values = {"old": Decimal(int(checked.timestamp())), "unreadable": {"at": 1}, "empty": ""}
@@ -239,7 +241,7 @@ def test_a_lock_carries_its_last_check_and_how_it_stands(
 
 
 def test_stale_counts_from_the_start_of_the_run_and_the_limit_itself_is_fresh(
-    client: "DynamoDBClient", table: str, engine: Engine, open_locks: Callable[..., Locks]
+    client: DynamoDBClient, table: str, engine: Engine, open_locks: Callable[..., Locks]
 ) -> None:
     at_the_limit = {"lock_id": "limit", FIELD: (NOW - MONTH).isoformat()}
     put_locks(client, table, [at_the_limit])
@@ -253,7 +255,7 @@ def test_stale_counts_from_the_start_of_the_run_and_the_limit_itself_is_fresh(
 
 @pytest.mark.parametrize("field", ["last-check", "size", "battery.checked at", "проверка", "#last_check", ":v"])
 def test_the_last_check_may_stand_in_an_attribute_of_any_name(
-    client: "DynamoDBClient", table: str, engine: Engine, open_locks: Callable[..., Locks], field: str
+    client: DynamoDBClient, table: str, engine: Engine, open_locks: Callable[..., Locks], field: str
 ) -> None:
     put_locks(client, table, [{"lock_id": "fresh", field: NOW.isoformat()}, {"lock_id": "old", field: 1_700_000_000}])
     map_locks(engine, "fresh", "old")
@@ -264,7 +266,7 @@ def test_the_last_check_may_stand_in_an_attribute_of_any_name(
 
 @pytest.mark.usefixtures("small_pages")
 def test_lock_ids_that_are_numbers_become_text_and_a_retry_goes_on_after_them(
-    client: "DynamoDBClient", engine: Engine, open_locks: Callable[..., Locks]
+    client: DynamoDBClient, engine: Engine, open_locks: Callable[..., Locks]
 ) -> None:
     name = f"locks-{uuid4().hex}"
     create_table(client, name, key="lock_id", kind="N")
@@ -319,7 +321,9 @@ def test_a_reader_that_stops_early_is_not_kept_by_a_segment_that_is_throttled(
     throttled = Throttled("ThrottlingException", 400, refuses=lambda call: call > 1)
     pages = open_locks(connect=partial(throttled.connect, server, monkeypatch)).stale(MONTH, SCAN)
     assert next(pages).bookmark
+    calls = throttled.calls
     pages.close()
+    assert throttled.calls - calls < 40  # without patience for the other segments, which would take some hundred
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("segment")] == []
 
 
@@ -331,7 +335,7 @@ def test_a_missing_table_names_its_setting(open_locks: Callable[..., Locks], ser
 
 
 def test_a_table_with_another_key_names_the_key_wanted(
-    client: "DynamoDBClient", open_locks: Callable[..., Locks]
+    client: DynamoDBClient, open_locks: Callable[..., Locks]
 ) -> None:
     name = f"doors-{uuid4().hex}"
     create_table(client, name, key="door", kind="S")

@@ -1,0 +1,96 @@
+"""Whatever comes in, what goes out is an answer."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote_from_bytes
+
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+from api.app import create_app
+from api.parts import Parts
+from db.tables import Acknowledgement, Click
+from tests.api.rows import stored
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=8,
+)
+MOMENT = st.datetimes().map(str) | st.datetimes(timezones=st.timezones()).map(lambda moment: moment.isoformat()) | JSON
+ACKS = st.fixed_dictionaries(
+    {},
+    optional={
+        "message_id": st.uuids().map(str) | st.text(max_size=50) | JSON,
+        "received_at": MOMENT,
+        "token": st.text(max_size=80) | JSON,
+        "more": JSON,
+    },
+)
+MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def api(parts: Parts) -> Iterator[TestClient]:
+    """A mistake of ours fails the test; it is not hidden in a 500."""
+    with TestClient(create_app(parts), raise_server_exceptions=True) as client:
+        yield client
+
+
+def test_any_body_of_an_acknowledgement_is_answered_precisely(api: TestClient, engine: Engine) -> None:
+    @MANY
+    @given(body=ACKS | JSON)
+    def answered(body: object) -> None:
+        answer = api.post("/api/v1/push/ack", json=body)
+        assert answer.status_code in {403, 404, 422}
+        assert answer.headers["content-type"] == "application/problem+json"
+
+    answered()
+    assert stored(engine, Acknowledgement) == []
+
+
+def test_any_bytes_as_an_acknowledgement_are_answered_precisely(api: TestClient) -> None:
+    @MANY
+    @given(body=st.binary(max_size=200), media_type=st.sampled_from(["application/json", "text/plain", "a/b+json", ""]))
+    def answered(body: bytes, media_type: str) -> None:
+        answer = api.post("/api/v1/push/ack", content=body, headers={"Content-Type": media_type})
+        assert answer.status_code in {400, 422}
+        assert answer.headers["content-type"] == "application/problem+json"
+
+    answered()
+
+
+def test_any_query_of_a_historical_click_is_stored_and_shows_no_error(parts: Parts, engine: Engine) -> None:
+    values = st.binary(max_size=60) | st.text(max_size=60).map(str.encode) | st.just(b"x" * 10_000)
+    words = st.sampled_from([b"campaign_id", b"lock_id", b"user_id", b"event", b""])
+    hits = 0
+
+    @MANY
+    @given(pairs=st.lists(st.tuples(words, values), max_size=6), agent=st.binary(max_size=60))
+    def answered(pairs: list[tuple[bytes, bytes]], agent: bytes) -> None:
+        nonlocal hits
+        query = "&".join(f"{quote_from_bytes(word)}={quote_from_bytes(value)}" for word, value in pairs)
+        answer = api.get(f"/?event=click&{query}", headers={b"User-Agent": agent})
+        assert answer.status_code == 200
+        assert "Thank you" in answer.text
+        hits += 1
+
+    with TestClient(create_app(replace(parts, public_requests_a_minute=10_000)), raise_server_exceptions=True) as api:
+        answered()
+    assert len(stored(engine, Click)) == hits
+
+
+def test_any_token_of_a_link_is_answered_with_a_page(api: TestClient, engine: Engine) -> None:
+    @MANY
+    @given(token=st.binary(max_size=80).filter(lambda token: b"\n" not in token))  # no route has a line break
+    def answered(token: bytes) -> None:
+        answer = api.get(f"/c/{quote_from_bytes(token)}")
+        assert answer.status_code == 404
+        assert answer.headers["content-type"].startswith("text/html")
+
+    answered()
+    assert stored(engine, Click) == []
