@@ -36,7 +36,7 @@ log = structlog.get_logger()
 @router.get(
     "/c/{token:path}",
     response_class=Response,
-    responses=_LINK | {404: {"description": "Not a link of ours: a page"}, 410: {"description": "Expired: a page"}},
+    responses=_LINK | {"4XX": {"description": "A page: it is not a link of ours (404), or it has expired (410)"}},
 )
 def follow_link(token: str, request: Request, parts: PartsOf, relay: RelayOf, window: WindowOf) -> Response:
     """A signed link: stores the click and takes the person on."""

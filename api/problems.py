@@ -20,6 +20,7 @@ from campaigns.registry import UnknownCampaignError
 from domain.problems import ProblemError, WrongStateError
 
 MEDIA_TYPE = "application/problem+json"
+_LONGEST_FIELD = 200
 
 log = structlog.get_logger()
 
@@ -116,7 +117,8 @@ def _malformed(request: Request, error: Exception) -> Response:
 
 
 def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
-    field = ".".join(map(str, error["loc"]))
+    # The caller's own names stand in it: of any length, and with halves of characters that cannot be sent back.
+    field = ".".join(map(str, error["loc"]))[:_LONGEST_FIELD].encode(errors="replace").decode()
     remedy = next((remedy for word, remedy in _REMEDIES.items() if error["type"].startswith(word)), None)
     said = str(error["msg"]).removeprefix("Value error, ")
     return FieldProblem(field=field, problem=said, remedy=remedy or said)

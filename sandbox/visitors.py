@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from random import Random
-from types import TracebackType
 from typing import Self
 from uuid import UUID
 
@@ -61,9 +60,7 @@ class Visitors:
             self._running = starting.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._running.close()
 
     def push_accepted(self, push: AcceptedPush) -> None:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 KEY = "lock_id"
 SEGMENTS = 4
 PAGE_LIMIT = 500
-PATIENCE = timedelta(minutes=2)
-"""How long one page may be put off by throttling."""
+PATIENCE = timedelta(minutes=1)
+"""How long one page may be put off by throttling: well below the snapshot's heartbeat, so that its error is seen."""
 
 _CONNECT_SECONDS = 3
 _READ_SECONDS = 10

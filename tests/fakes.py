@@ -103,7 +103,11 @@ def a_probe(awaits: frozenset[Awaited] = frozenset(Awaited)) -> Campaign[ProbePa
     return Campaign("probe", "Tests the engine.", ProbeParameters, "people", plan, audience, message)
 
 
-def a_person(number: int, *, device: bool = True) -> Recipient:
+def a_person(
+    number: int, *, device: bool = True, channels: Sequence[str] = ("fcm", "mqtt"), subject: str = ""
+) -> Recipient:
+    """One with a device of ours, which will acknowledge, or with an ordinary phone."""
     name = f"person-{number:04}"
     addresses = {"fcm": (f"token:{name}",)} | ({"mqtt": (f"device-{number:04}",)} if device else {})
-    return Recipient(name, addresses=addresses, person_key=name, acknowledges=device)
+    reachable = {channel: own for channel, own in addresses.items() if channel in channels}
+    return Recipient(name, subject=subject, addresses=reachable, person_key=name, acknowledges=device)

@@ -8,23 +8,33 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
 from activities.nudging import nudge
+from activities.orders import SweepReport
 from activities.starting import Started, StartOrder, start_run
 from campaigns.registry import Registry
+from channels.interface import Outgoing
+from db import control
 from db.engine import transaction
 from db.facts import TakenAcknowledgement, take_acknowledgement
 from db.ledger import Progress, Proof, progress, prove
 from db.runs import RunView, get_run
-from db.tables import Run
+from db.tables import Attempt, Message, Run
 from domain.hashing import AddressHasher
+from domain.ids import message_id_of, message_workflow_id
 from tests.fakes import FakeChannel, FakeLinks, People, a_probe
+from workflows.sweep import Sweep
 from workflows.workers import WorkerParts, build_workers
 
 HASHER = AddressHasher(b"a key for tests, and for tests only")
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
+
+
+def everybody(_: Outgoing) -> bool:
+    return True
 
 
 @dataclass
@@ -35,6 +45,7 @@ class Stage:
     channels: dict[str, FakeChannel] = field(default_factory=lambda: {n: FakeChannel(n) for n in ("fcm", "mqtt")})
     queue: str = field(default_factory=lambda: f"test-{uuid4().hex[:8]}")
     registry: Registry = field(default_factory=lambda: Registry({"probe": a_probe()}))
+    _answers: set[asyncio.Task[TakenAcknowledgement]] = field(default_factory=set)
 
     def parts(self, client: Client) -> WorkerParts:
         return WorkerParts(
@@ -64,6 +75,26 @@ class Stage:
         order = StartOrder("probe", parameters, key or uuid4().hex, limit, "test")
         return await start_run(self.client, self.registry, order, self.queue)
 
+    async def sweep(self) -> SweepReport:
+        """What the schedule does every minute."""
+        return await self.client.execute_workflow(Sweep.run, id=f"sweep-{uuid4()}", task_queue=self.queue)
+
+    def let_devices_acknowledge(self, *channels: str, whom: Callable[[Outgoing], bool] = everybody) -> None:
+        """From now on they answer as soon as they have the message, often before its send is recorded."""
+        loop = asyncio.get_running_loop()
+
+        def answer(message: Outgoing, _: str) -> None:
+            if whom(message):
+                loop.call_soon_threadsafe(self._answer, message.message_id)
+
+        for channel in channels:
+            self.channels[channel].behave = answer
+
+    def _answer(self, attempt_id: UUID) -> None:
+        task = asyncio.ensure_future(self.acknowledge(attempt_id))
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
+
     async def acknowledge(self, attempt_id: UUID, *, tell: bool = True) -> TakenAcknowledgement:
         taken = await asyncio.to_thread(self._take_acknowledgement, attempt_id)
         if tell:
@@ -82,6 +113,24 @@ class Stage:
         await self.until("the run is closed", lambda: self.has_run(run_id) and self.run(run_id).closed_at is not None)
         return self.run(run_id)
 
+    async def told(self, message_id: UUID) -> str:
+        """The message's workflow has ended by itself: what it ended with."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            result: str = await self.client.get_workflow_handle(message_workflow_id(message_id), result_type=str).result()
+            return result
+
+    async def history(self, workflow_id: str) -> list[HistoryEvent]:
+        return list((await self.client.get_workflow_handle(workflow_id).fetch_history()).events)
+
+    async def pause(self, run_id: UUID) -> control.Paused:
+        return await asyncio.to_thread(control.pause, self.engine, run_id, "test")
+
+    async def resume(self, run_id: UUID) -> control.Resumed:
+        return await asyncio.to_thread(control.resume, self.engine, run_id, "test")
+
+    async def cancel(self, run_id: UUID) -> control.Cancelled:
+        return await asyncio.to_thread(control.cancel, self.engine, run_id, "test")
+
     def run(self, run_id: UUID) -> RunView:
         with transaction(self.engine) as session:
             return get_run(session, run_id)
@@ -89,6 +138,33 @@ class Stage:
     def has_run(self, run_id: UUID) -> bool:
         with transaction(self.engine) as session:
             return session.get(Run, run_id) is not None
+
+    def message(self, run_id: UUID, recipient: str = "person-0000") -> Message | None:
+        """None: it is not there yet."""
+        with transaction(self.engine) as session:
+            return session.get(Message, message_id_of(run_id, recipient))
+
+    def messages(self, run_id: UUID, **values: object) -> list[Message]:
+        """Those whose columns have these values, by position."""
+        with transaction(self.engine) as session:
+            query = select(Message).filter_by(run_id=run_id, **values).order_by(Message.position)
+            return list(session.scalars(query))
+
+    def attempts(self, run_id: UUID) -> list[Attempt]:
+        with transaction(self.engine) as session:
+            query = select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.message_id, Attempt.number)
+            return list(session.scalars(query))
+
+    async def all_are(self, run_id: UUID, **values: object) -> None:
+        """Every message of the snapshot has these values."""
+        await self.until(
+            f"all messages are {values}",
+            lambda: (
+                self.has_run(run_id)
+                and (targeted := self.run(run_id).targeted) is not None
+                and len(self.messages(run_id, **values)) == targeted
+            ),
+        )
 
     def progress(self, run_id: UUID) -> Progress:
         with transaction(self.engine) as session:

@@ -48,7 +48,7 @@ class FcmChannel:
     ) -> None:
         """Reads the service account's JSON and opens nothing. One `app_name` lives once in a process at a time.
 
-        `pool_size`: how many threads send at once, 50 at most. Raises NotPermittedError where the file is unusable.
+        `pool_size`: as many as threads send at once. Raises NotPermittedError where the file is unusable.
         """
         self.facts = ChannelFacts(
             retries_unknown=True,

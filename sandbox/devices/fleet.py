@@ -6,7 +6,6 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
 from random import Random
-from types import TracebackType
 from typing import Self
 
 import httpx2
@@ -54,9 +53,7 @@ class DeviceFleet:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:

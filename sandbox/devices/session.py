@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
@@ -38,9 +37,7 @@ class DeviceSession:
         self._client.loop_start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """The session itself stays with the broker."""
         self._client.disconnect()
         self._client.loop_stop()

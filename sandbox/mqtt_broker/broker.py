@@ -2,7 +2,6 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Self
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -41,9 +40,7 @@ class MqttBroker:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property

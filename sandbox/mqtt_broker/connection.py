@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
         while not self._transport.is_closing() and (packet := self._next_packet()):
             self._take(packet)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+    def connection_lost(self, _: Exception | None) -> None:
         self._open.discard(self)
         self._end()
 

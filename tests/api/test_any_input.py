@@ -1,5 +1,6 @@
 """Whatever comes in, what goes out is an answer."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,9 +17,10 @@ from api.parts import Parts
 from db.tables import Acknowledgement, Click
 from tests.api.rows import stored
 
+TEXT = st.text(max_size=40) | st.text(st.characters(categories=["Cs", "Cc"]), max_size=3)
 JSON: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=8,
 )
 MOMENT = st.datetimes().map(str) | st.datetimes(timezones=st.timezones()).map(lambda moment: moment.isoformat()) | JSON
@@ -31,6 +33,16 @@ ACKS = st.fixed_dictionaries(
         "more": JSON,
     },
 )
+ORDERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "campaign": st.just("lock_battery") | TEXT | JSON,
+        "parameters": st.dictionaries(st.sampled_from(["ttl_seconds", "stale_after_days"]) | TEXT, JSON, max_size=3)
+        | JSON,
+        "limit": st.integers() | JSON,
+    },
+)
+IS_JSON = {"Content-Type": "application/json"}
 MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -45,12 +57,22 @@ def test_any_body_of_an_acknowledgement_is_answered_precisely(api: TestClient, e
     @MANY
     @given(body=ACKS | JSON)
     def answered(body: object) -> None:
-        answer = api.post("/api/v1/push/ack", json=body)
+        answer = api.post("/api/v1/push/ack", content=json.dumps(body), headers=IS_JSON)
         assert answer.status_code in {403, 404, 422}
         assert answer.headers["content-type"] == "application/problem+json"
 
     answered()
     assert stored(engine, Acknowledgement) == []
+
+
+def test_any_order_of_a_run_is_answered_precisely(api: TestClient) -> None:
+    @MANY
+    @given(body=ORDERS | JSON)
+    def answered(body: object) -> None:
+        answer = api.post("/api/v1/runs", content=json.dumps(body), headers=IS_JSON)
+        assert answer.status_code in {200, 202, 404, 422}
+
+    answered()
 
 
 def test_any_bytes_as_an_acknowledgement_are_answered_precisely(api: TestClient) -> None:
@@ -69,17 +91,18 @@ def test_any_query_of_a_historical_click_is_stored_and_shows_no_error(parts: Par
     words = st.sampled_from([b"campaign_id", b"lock_id", b"user_id", b"event", b""])
     hits = 0
 
-    @MANY
-    @given(pairs=st.lists(st.tuples(words, values), max_size=6), agent=st.binary(max_size=60))
-    def answered(pairs: list[tuple[bytes, bytes]], agent: bytes) -> None:
-        nonlocal hits
-        query = "&".join(f"{quote_from_bytes(word)}={quote_from_bytes(value)}" for word, value in pairs)
-        answer = api.get(f"/?event=click&{query}", headers={b"User-Agent": agent})
-        assert answer.status_code == 200
-        assert "Thank you" in answer.text
-        hits += 1
+    with TestClient(create_app(replace(parts, public_requests_a_minute=10_000))) as patient:
 
-    with TestClient(create_app(replace(parts, public_requests_a_minute=10_000)), raise_server_exceptions=True) as api:
+        @MANY
+        @given(pairs=st.lists(st.tuples(words, values), max_size=6), agent=st.binary(max_size=60))
+        def answered(pairs: list[tuple[bytes, bytes]], agent: bytes) -> None:
+            nonlocal hits
+            query = "&".join(f"{quote_from_bytes(word)}={quote_from_bytes(value)}" for word, value in pairs)
+            answer = patient.get(f"/?event=click&{query}", headers={b"User-Agent": agent})
+            assert answer.status_code == 200
+            assert "Thank you" in answer.text
+            hits += 1
+
         answered()
     assert len(stored(engine, Click)) == hits
 

@@ -51,7 +51,7 @@ def served(acks: AckServer) -> ThreadingHTTPServer:
             self.send_header("content-length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        def log_message(self, *_: object) -> None:
             """Says nothing."""
 
     server = ThreadingHTTPServer((LOOPBACK, acks.port), OneRequest)
