@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 SECRET_BYTES = 32
 _MAKE_ONE = "make one with `openssl rand -hex 32`"
@@ -22,6 +24,10 @@ class SettingsError(Exception):
     """What is missing or unreadable in the environment, each with its remedy."""
 
 
+class NothingSetError(SettingsError):
+    """Not one of the settings that must be there is set."""
+
+
 def _long_enough(secret: SecretStr) -> SecretStr:
     if len(secret.get_secret_value().encode()) < SECRET_BYTES:
         raise ValueError(f"has less than {SECRET_BYTES} bytes; {_MAKE_ONE}")
@@ -31,41 +37,69 @@ def _long_enough(secret: SecretStr) -> SecretStr:
 def _a_zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # the last: a folder of zones
         raise ValueError(f"{name!r} is not a time zone; use a name such as Europe/Berlin") from error
     return name
 
 
 def _a_postgresql_url(url: str) -> str:
-    if urlsplit(url).scheme not in {"postgresql", "postgres"}:
-        raise ValueError("must begin with postgresql://")
+    try:
+        scheme = make_url(url).drivername
+    except (ArgumentError, ValueError):
+        scheme = None
+    if scheme not in {"postgresql", "postgres"}:
+        raise ValueError("must be postgresql://user:password@host:5432/name")
     return url.replace("postgres://", "postgresql://", 1)
 
 
 def _an_http_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+    if not _is_address(url, "http", "https") or urlsplit(url).username:
         raise ValueError("must be an http:// or https:// address with a host and without a user")
     return url.rstrip("/")
+
+
+def _an_mqtt_url(url: str) -> str:
+    if not _is_address(url, "mqtt", "mqtts"):
+        raise ValueError("must be mqtt://user:password@host:1883 or mqtts://…:8883")
+    return url
+
+
+def _host_and_port(address: str) -> str:
+    if not _is_address(f"temporal://{address}", "temporal") or urlsplit(f"//{address}").port is None:
+        raise ValueError("must be host:port, such as 127.0.0.1:7233")
+    return address
+
+
+def _is_address(url: str, *schemes: str) -> bool:
+    """Without a word of what is wrong with it: the words of `urlsplit` may quote a password."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and " " not in url
+    except ValueError:
+        return False
 
 
 Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
 Zone = Annotated[str, AfterValidator(_a_zone)]
 DatabaseUrl = Annotated[str, AfterValidator(_a_postgresql_url)]
 HttpUrl = Annotated[str, AfterValidator(_an_http_url)]
+HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
+MqttUrl = Annotated[str, AfterValidator(_an_mqtt_url)]
+Unshown = Field(repr=False)
+"""It may carry a password."""
 
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
 
     # Ours
-    database_url: DatabaseUrl
+    database_url: Annotated[DatabaseUrl, Unshown]
     signing_secret: Secret
     """Signs click links and acknowledgements."""
     signing_secret_previous: Secret | None = None
     """Still accepted while a new one takes over."""
     address_hash_key: Secret
-    temporal_address: str = "127.0.0.1:7233"
+    temporal_address: HostAndPort = "127.0.0.1:7233"
     temporal_namespace: str = "default"
     temporal_api_key: SecretStr | None = None
     temporal_tls: bool = False
@@ -76,7 +110,7 @@ class Settings(BaseSettings):
 
     # HTTP
     api_host: str = "127.0.0.1"
-    api_port: int = 8000
+    api_port: Annotated[int, Field(ge=1, le=65_535)] = 8000
     api_keys_required: bool = True
     campaign_click_url: HttpUrl
     click_landing_url: HttpUrl | None = None
@@ -86,13 +120,13 @@ class Settings(BaseSettings):
 
     # Channels; without its credentials a channel is off
     google_application_credentials: Path | None = None
-    mqtt_url: str | None = None
+    mqtt_url: Annotated[MqttUrl | None, Unshown] = None
     mqtt_ca_file: Path | None = None
 
     # The lock battery campaign
     locks_table: str = "locks"
     lock_last_check_field: str = "last_battery_check"
-    locks_database_url: DatabaseUrl | None = None
+    locks_database_url: Annotated[DatabaseUrl | None, Unshown] = None
     """Where `lock_user_mapping` is; unset: DATABASE_URL."""
     locks_scan_segments: Annotated[int, Field(ge=1, le=64)] = 4
     aws_region: str | None = None
@@ -110,12 +144,18 @@ class Settings(BaseSettings):
         return self
 
 
+_REQUIRED = {name for name, field in Settings.model_fields.items() if field.is_required()}
+
+
 def read_settings(**given: Any) -> Settings:  # noqa: ANN401 - any field, for tests and the embedded stack
     """Raises SettingsError, which names every setting that is missing or unreadable, and what to do."""
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise SettingsError(_explained(error)) from error
+        missing = {str(problem["loc"][0]) for problem in error.errors() if problem["type"] == "missing"}
+        refused = NothingSetError if missing == _REQUIRED else SettingsError
+        # Without the cause, which quotes what was given.
+        raise refused(_explained(error)) from None
 
 
 def _explained(error: ValidationError) -> str:

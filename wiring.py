@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from sqlalchemy import Engine, text
@@ -28,11 +27,12 @@ from sources.locks import Locks, dynamodb_client
 
 log = structlog.get_logger()
 
+ANSWER_SECONDS = 5.0
+"""How long one try to reach Temporal may last."""
 _NEVER = "off"
-T = TypeVar("T")
 
 
-class UnreachableError(Exception):
+class UnreachableError(ConnectionError):
     """A server that did not answer in time; the text names it, its setting and the remedy."""
 
 
@@ -111,35 +111,45 @@ async def connect_temporal(settings: Settings, *, patience_seconds: float | None
         tls=settings.temporal_tls or api_key is not None,
         data_converter=pydantic_data_converter,
     )
-    patience = settings.wait_for_servers_seconds if patience_seconds is None else patience_seconds
-    return await _patiently(
-        connect, f"Temporal at {settings.temporal_address} (TEMPORAL_ADDRESS)", patience, (RuntimeError, RPCError)
-    )
+    seconds = settings.wait_for_servers_seconds if patience_seconds is None else patience_seconds
+    patience = _Patience(f"Temporal at {settings.temporal_address} (TEMPORAL_ADDRESS)", seconds)
+    while True:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await connect()
+        except (RuntimeError, RPCError, TimeoutError) as error:
+            await asyncio.sleep(patience.pause(error))
 
 
 def await_database(engine: Engine, settings: Settings) -> None:
     """Waits for PostgreSQL, saying so; raises UnreachableError in the end."""
-
-    async def ask() -> None:
-        with engine.connect() as connection:
-            connection.execute(text("select 1"))
-
     address = engine.url.render_as_string(hide_password=True)
-    patience = settings.wait_for_servers_seconds
-    asyncio.run(_patiently(ask, f"PostgreSQL at {address} (DATABASE_URL)", patience, (OperationalError,)))
-
-
-async def _patiently(
-    connect: Callable[[], Awaitable[T]], what: str, seconds: float, refusals: tuple[type[Exception], ...]
-) -> T:
-    give_up = time.monotonic() + seconds
+    patience = _Patience(f"PostgreSQL at {address} (DATABASE_URL)", settings.wait_for_servers_seconds)
     while True:
         try:
-            return await connect()
-        except refusals as error:
-            left = give_up - time.monotonic()
-            if left <= 0:
-                reason = str(error).strip().splitlines()[0]
-                raise UnreachableError(f"{what} did not answer within {seconds:g} s: {reason}") from error
-            log.warning("waiting", for_=what, seconds_left=round(left))
-            await asyncio.sleep(min(1.0, left))
+            with engine.connect() as connection:
+                connection.execute(text("select 1"))
+        except OperationalError as error:
+            time.sleep(patience.pause(error))
+        else:
+            return
+
+
+class _Patience:
+    """How long one server is waited for."""
+
+    def __init__(self, what: str, seconds: float) -> None:
+        self._what = what
+        self._seconds = seconds
+        self._give_up = time.monotonic() + seconds
+
+    def pause(self, refused: Exception) -> float:
+        """Seconds until it is asked again; raises UnreachableError where it was waited for long enough."""
+        reason = next(iter(str(refused).strip().splitlines()), "no answer at all")
+        left = self._give_up - time.monotonic()
+        if left <= 0:
+            raise UnreachableError(
+                f"{self._what} did not answer within {self._seconds:g} s: {reason}. Start it, or correct the setting."
+            ) from refused
+        log.warning("waiting", for_=self._what, seconds_left=round(left), because=reason)
+        return min(1.0, left)

@@ -15,7 +15,10 @@ from db.audience import add_messages, close_snapshot, store_rows
 from db.engine import transaction
 from db.runs import RunView, get_run, plan_of
 from domain.message import AudiencePage, Scan
-from domain.problems import ProblemError
+from domain.problems import ProblemError, TemporaryProblemError
+
+TRIES_AT_MOST = 120
+"""With a wait of 30 s between them: an hour in which a source may come back."""
 
 
 class Progress(BaseModel):
@@ -49,8 +52,9 @@ class AudienceSnapshot:
         try:
             progress = self._store_audience(run)
         except ProblemError as error:
-            # A table that is not there does not appear by asking again; a person must look.
-            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
+            # A table that is not there does not appear by asking again, a server that was away may be back.
+            for_good = not isinstance(error, TemporaryProblemError) or activity.info().attempt >= TRIES_AT_MOST
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=for_good) from error
         self._make_messages(run_id, progress)
         with transaction(self._engine) as session:
             return close_snapshot(session, run_id, progress.left_out, progress.noted)

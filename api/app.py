@@ -43,7 +43,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.temporal = temporal
     app.state.relay = Relay(temporal.client)
     app.state.window = MovingWindow(parts.public_requests_a_minute)
-    app.state.metrics = metrics.make_registry(parts.engine, app.state.relay)
+    app.state.metrics = metrics.make_registry(parts.engine, app.state.relay, app.state.window)
     app.add_middleware(Fence, too_large=too_large)
     register_problems(app)
     for module in (campaigns, runs, control, acknowledgements, clicks, health, metrics, reference):

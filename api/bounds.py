@@ -36,6 +36,7 @@ class MovingWindow:
         remembered: int = 4096,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.refused = 0
         self._limit = limit
         self._seconds = seconds
         self._remembered = remembered
@@ -52,6 +53,7 @@ class MovingWindow:
             if len(self._requests) > self._remembered:
                 self._requests.popitem(last=False)
             if len(recent) == self._limit and recent[0] > now - self._seconds:
+                self.refused += 1
                 return False
             recent.append(now)
             return True

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
+from api.bounds import MovingWindow
 from api.keys import Viewer
 from api.problems import brief, problems
 from api.relay import Relay
@@ -80,10 +81,23 @@ class RelayCollector(Collector):
         )
 
 
-def make_registry(engine: Engine, relay: Relay) -> CollectorRegistry:
+class BoundCollector(Collector):
+    def __init__(self, window: MovingWindow) -> None:
+        self._window = window
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "drumbeat_public_requests_refused",
+            "Requests beyond one client's bound: clicks that were taken on without being stored, and checks.",
+            value=self._window.refused,
+        )
+
+
+def make_registry(engine: Engine, relay: Relay, window: MovingWindow) -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(LedgerCollector(engine))
     registry.register(RelayCollector(relay))
+    registry.register(BoundCollector(window))
     return registry
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 from temporalio.client import Client
-from temporalio.service import RPCError
 
 from activities.queues import CORE
 from api.bounds import MovingWindow
@@ -26,7 +25,9 @@ Connect = Callable[[], Awaitable[Client]]
 
 class TemporalUnavailableError(ProblemError):
     def __init__(self) -> None:
-        super().__init__("Temporal cannot be reached: nothing was started; try again, with the same Idempotency-Key")
+        super().__init__(
+            "Temporal cannot be reached: try again, with the same Idempotency-Key, so that there is one run"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Temporal:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 return await asyncio.shield(self._connecting)
-        except (RuntimeError, OSError, RPCError) as error:
+        except Exception as error:  # whatever a connector raises, the API goes on without Temporal
             raise TemporalUnavailableError from error
 
 

@@ -96,7 +96,7 @@ def cancel(engine: Engine, run_id: UUID, actor: str) -> Cancelled:
                 paused_at=None,
                 paused_total=total,
             )
-            withdrawn = _withdraw(session, run_id, now)
+            withdrawn = withdraw_planned(session, run_id, now)
             write_audit(session, actor, "cancel", run_id, withdrawn=withdrawn)
     in_flight = _wait_for_hand_overs(engine, run_id)
     with transaction(engine) as session:
@@ -149,7 +149,7 @@ def _sending(run_id: UUID) -> Select[int]:
     return select(func.count()).where(Attempt.run_id == run_id, Attempt.state == AttemptState.SENDING)
 
 
-def _withdraw(session: Session, run_id: UUID, now: datetime) -> int:
+def withdraw_planned(session: Session, run_id: UUID, now: datetime) -> int:
     """End what is planned; what already has a workflow stays due, so that Sweep ends that too."""
     uncertain = exists().where(Attempt.message_id == Message.id, Attempt.state == AttemptState.UNKNOWN)
     has_workflow = Message.due_at.is_not(None) | Message.hold_reason.is_not(None)

@@ -51,12 +51,14 @@ def take_acknowledgement(session: Session, attempt_id: UUID, received_at: dateti
         return None
     locks.hold_message(session, message_id)
     message, attempt, now = _read(session, message_id, attempt_id)
-    first, late = message.acknowledged_at is None, message.ended_at is not None and message.acknowledged_at is None
+    first = message.acknowledged_at is None
+    # A click may have delivered it a moment before: that is no reason to call the device late.
+    late = first and message.ended_at is not None and message.state != MessageState.DELIVERED
     session.execute(
         insert(Acknowledgement).values(attempt_id=attempt_id, received_at=received_at, arrived_at=now, late=late)
     )
-    delivers = _deliver(session, message, now, acknowledged_at=now, acknowledged_late=late) if first else True
-    if delivers and attempt.acknowledged_at is None:
+    delivered = _deliver(session, message, now, acknowledged_at=now, acknowledged_late=late) if first else False
+    if (delivered or message.state == MessageState.DELIVERED) and attempt.acknowledged_at is None:
         session.execute(
             update(Attempt)
             .where(Attempt.id == attempt_id)

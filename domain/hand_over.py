@@ -5,8 +5,8 @@ from itertools import pairwise
 
 HAND_OVER_LIMIT = timedelta(seconds=1)
 """From before the claim, on a monotonic clock, to the call of the provider; past it the attempt is released."""
-HAND_OVER_MARGIN = timedelta(milliseconds=250)
-"""Between the call and the bytes on the wire; a pause waits this much longer than the limit."""
+HAND_OVER_MARGIN = timedelta(seconds=1)
+"""From the call to the first byte on the wire: what has not begun by then never leaves. A pause waits for it too."""
 PREPARE_TIMEOUT = timedelta(seconds=2)
 """The most that getting a channel ready may take, before the claim."""
 RECORD_TIMEOUT = timedelta(seconds=3)

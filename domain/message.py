@@ -43,7 +43,7 @@ class AudiencePage:
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Counts by reason of what the source saw and the campaign does not target."""
     noted: Mapping[str, int] = field(default_factory=dict)
-    """Counts by reason of what is targeted and deserves a look all the same (a value that cannot be read)."""
+    """Counts by reason of what was seen and deserves a look (a value that cannot be read), targeted or not."""
     bookmark: tuple[str, str] | None = None
     """(segment, place): where a retry of the snapshot takes up; place "" when the segment is done."""
 

@@ -5,6 +5,10 @@ class ProblemError(Exception):
     """An expected refusal: shown to whoever asked, never a stack trace."""
 
 
+class TemporaryProblemError(ProblemError):
+    """May be gone at the next try, without anybody doing anything."""
+
+
 class NoSuchRunError(ProblemError):
     def __init__(self, reference: str) -> None:
         super().__init__(f"there is no run {reference!r}: `drumbeat runs` lists them")

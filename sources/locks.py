@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 
 from domain.last_check import LastCheck, Standing, is_stale, read_last_check
 from domain.message import Scan
-from domain.problems import ProblemError
+from domain.problems import ProblemError, TemporaryProblemError
 from sources.mapping import LockMapping
 from sources.segments import Pace, Place, in_parallel, places
 
@@ -57,7 +57,7 @@ class LocksTableUnfitError(LocksUnreadableError):
         super().__init__(f"items of {table!r} in {where} have no {KEY}: set LOCKS_TABLE to a table with that key")
 
 
-class DynamoDbBusyError(LocksUnreadableError):
+class DynamoDbBusyError(LocksUnreadableError, TemporaryProblemError):
     """Worth another try later, from the bookmarks on."""
 
     def __init__(self, table: str, where: str, code: str, patience: timedelta) -> None:
@@ -67,7 +67,7 @@ class DynamoDbBusyError(LocksUnreadableError):
         )
 
 
-class DynamoDbUnreachableError(LocksUnreadableError):
+class DynamoDbUnreachableError(LocksUnreadableError, TemporaryProblemError):
     """Nobody there, no region, or no credentials that it accepts."""
 
     def __init__(self, where: str, reason: object) -> None:

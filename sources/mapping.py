@@ -22,10 +22,10 @@ from sqlalchemy import (
     table,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, NoSuchTableError, OperationalError, SQLAlchemyError
 from sqlalchemy.types import TypeEngine
 
-from domain.problems import ProblemError
+from domain.problems import ProblemError, TemporaryProblemError
 
 TABLE = "lock_user_mapping"
 COLUMNS = ("lock_id", "user_id", "fcm_id")
@@ -40,6 +40,10 @@ class MappingUnreadableError(ProblemError):
             f"cannot read the table public.{TABLE} with its columns {', '.join(COLUMNS)}: {reason}; "
             "LOCKS_DATABASE_URL (default: DATABASE_URL) must name the database that has it, with a user who may read it"
         )
+
+
+class MappingUnreachableError(MappingUnreadableError, TemporaryProblemError):
+    """The database of the mapping does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class LockMapping:
             with self._engine.connect().execution_options(postgresql_readonly=True) as connection:
                 return [tuple(row) for row in connection.execute(query)]
         except SQLAlchemyError as error:
-            raise MappingUnreadableError(_first_line(error)) from error
+            raise _unreadable(error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,7 @@ def _find_table(engine: Engine) -> TableClause:
     except NoSuchTableError as error:
         raise MappingUnreadableError("there is no such table") from error
     except SQLAlchemyError as error:
-        raise MappingUnreadableError(_first_line(error)) from error
+        raise _unreadable(error) from error
     if missing := [name for name in COLUMNS if name not in types]:
         raise MappingUnreadableError(f"it has no column {', '.join(missing)}")
     return table(TABLE, *(column(name, types[name]) for name in COLUMNS), schema="public")
@@ -135,6 +139,11 @@ def _in_order(owners: set[Owner]) -> tuple[Owner, ...]:
     with_token = {owner.user_id for owner in owners if owner.fcm_id}
     wanted = (owner for owner in owners if owner.fcm_id or owner.user_id not in with_token)
     return tuple(sorted(wanted, key=lambda owner: (owner.user_id, owner.fcm_id or "")))
+
+
+def _unreadable(error: SQLAlchemyError) -> MappingUnreadableError:
+    unreachable = isinstance(error, OperationalError | InterfaceError)
+    return (MappingUnreachableError if unreachable else MappingUnreadableError)(_first_line(error))
 
 
 def _first_line(error: SQLAlchemyError) -> str:

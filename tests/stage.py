@@ -115,6 +115,13 @@ class Stage:
 
     async def told(self, message_id: UUID) -> str:
         """The message's workflow has ended by itself: what it ended with."""
+
+        def has_ended() -> bool:
+            with transaction(self.engine) as session:
+                message = session.get(Message, message_id)
+                return message is not None and message.ended_at is not None
+
+        await self.until("the message has ended", has_ended)
         async with asyncio.timeout(PATIENCE_SECONDS):
             result: str = await self.client.get_workflow_handle(message_workflow_id(message_id), result_type=str).result()
             return result

@@ -27,10 +27,11 @@ from channels.interface import (
     ProviderBusyError,
     Receipt,
 )
+from domain.hand_over import HAND_OVER_MARGIN, PREPARE_TIMEOUT
 
-PREPARE_SECONDS = 4.0
+PREPARE_SECONDS = PREPARE_TIMEOUT.total_seconds()
 """The whole of one `prepare`; with a send of 8 s that is less than the activity's 15 s."""
-BEGIN_SECONDS = 2.0
+BEGIN_SECONDS = HAND_OVER_MARGIN.total_seconds()
 """A request that has not begun by then, connecting included, never leaves: a pause relies on it."""
 TOKEN_MARGIN = timedelta(minutes=10)
 """More than google-auth's own margin (3 min 45 s), so that it never refreshes between claim and hand-over."""

@@ -10,6 +10,10 @@ from temporalio.service import RPCError, RPCStatusCode
 SECONDS_AT_MOST = 10
 
 
+class UnreachableError(Exception):
+    """As the connector of wiring.py raises it: nothing that the API knows."""
+
+
 @dataclass
 class TemporalDouble:
     away: bool = False
@@ -24,7 +28,7 @@ class TemporalDouble:
     async def connect(self) -> "TemporalDouble":
         self.connected += 1
         if self.away:
-            raise RuntimeError("connection refused")
+            raise UnreachableError("connection refused")
         return self
 
     def next_signal(self) -> tuple[str, str]:

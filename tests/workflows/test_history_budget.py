@@ -86,17 +86,35 @@ def test_a_pause_costs_12_events_more_at_most(stage: Stage) -> None:
 
     async def scenario() -> int:
         async with stage.working():
-            run_id = (await stage.start(ttl_seconds=3)).run_id
+            run_id = (await stage.start(ttl_seconds=2)).run_id
+            await stage.all_are(run_id, state="sent")
+            before = stage.messages(run_id)[0].due_at
+            await stage.pause(run_id)
+            await stage.resume(run_id)
+            await stage.until("it has looked at its shifted deadline", lambda: stage.messages(run_id)[0].due_at != before)
+            await stage.acknowledge(stage.attempts(run_id)[0].id)
+            return await events_of_message(stage, run_id)
+
+    assert asyncio.run(scenario()) <= ACKNOWLEDGED + A_DEFERRAL
+
+
+def test_a_pause_that_outlasts_the_deadline_costs_two_deferrals_at_most(stage: Stage) -> None:
+    """It is woken twice: by its own timer, which finds the pause, and by Sweep after it."""
+    stage.people.recipients = [a_person(0)]
+
+    async def scenario() -> int:
+        async with stage.working():
+            run_id = (await stage.start(ttl_seconds=2)).run_id
             await stage.all_are(run_id, state="sent")
             await stage.pause(run_id)
             await stage.all_are(run_id, hold_reason="paused")
             await stage.resume(run_id)
             await stage.sweep()
             await stage.all_are(run_id, hold_reason=None)
-            await stage.acknowledge(stage.attempts(run_id)[-1].id)
+            await stage.acknowledge(stage.attempts(run_id)[0].id)
             return await events_of_message(stage, run_id)
 
-    assert asyncio.run(scenario()) <= ACKNOWLEDGED + A_DEFERRAL
+    assert asyncio.run(scenario()) <= ACKNOWLEDGED + 2 * A_DEFERRAL
 
 
 def test_a_deferral_by_a_busy_provider_costs_12_events_more_at_most(stage: Stage) -> None:
