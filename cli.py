@@ -1,7 +1,6 @@
 """Entry: the `drumbeat` command."""
 
 import json
-import logging
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
-import structlog
 import typer
 from pydantic import ValidationError
 from rich.console import Console
@@ -20,6 +18,7 @@ from activities.queues import CORE
 from activities.starting import StartOrder, start_run
 from campaigns.registry import UnknownCampaignError
 from console.desk import Desk, open_desk
+from console.logs import log_to_standard_error
 from console.views import campaigns_table, dry_run_view, proof_panel, run_panel, runs_table
 from db import control, ledger
 from db.api_keys import Scope, create_key
@@ -197,7 +196,7 @@ def worker() -> None:
     """A worker, until it is told to stop."""
     from worker import run_worker  # noqa: PLC0415 - only this command needs Temporal's workers
 
-    _log_to_standard_error()
+    log_to_standard_error()
     run_worker(read_settings())
 
 
@@ -206,7 +205,7 @@ def api() -> None:
     """The HTTP API, until it is told to stop."""
     from api.entry import serve  # noqa: PLC0415 - only this command needs FastAPI
 
-    _log_to_standard_error()
+    log_to_standard_error()
     serve(read_settings())
 
 
@@ -268,11 +267,6 @@ def _parameters(given: list[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             parameters[name] = value
     return parameters
-
-
-def _log_to_standard_error() -> None:
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -16,13 +18,13 @@ from activities.links import SignedLinks
 from campaigns.campaign import Schedule
 from campaigns.registry import Registry, find_campaigns
 from channels.fcm import FcmChannel
-from channels.interface import Channel
+from channels.interface import Channel, NotPermittedError
 from channels.mqtt import MqttChannel
 from db.engine import create_database_engine
 from domain.hand_over import CHANNEL_TIMEOUT, PREPARE_TIMEOUT
 from domain.hashing import AddressHasher
 from domain.tokens import Signer
-from settings import Settings
+from settings import Settings, SettingsError
 from sources.locks import Locks, dynamodb_client
 
 log = structlog.get_logger()
@@ -54,10 +56,9 @@ def build_registry(settings: Settings) -> Registry:
 
 
 def build_signer(settings: Settings) -> Signer:
-    keys = {1: settings.signing_secret.get_secret_value().encode()}
-    if settings.signing_secret_previous:
-        keys[0] = settings.signing_secret_previous.get_secret_value().encode()
-    return Signer(keys, current=1)
+    previous = settings.signing_secret_previous
+    secrets = [settings.signing_secret, *([previous] if previous else [])]
+    return Signer.of_secrets(*(secret.get_secret_value().encode() for secret in secrets))
 
 
 def build_links(settings: Settings) -> SignedLinks:
@@ -69,21 +70,23 @@ def build_hasher(settings: Settings) -> AddressHasher:
 
 
 def build_channels(settings: Settings) -> dict[str, Channel]:
-    """The channels that are on. Raises NotPermittedError where credentials are given and unusable."""
+    """The channels that are on. Raises SettingsError where credentials are given and unusable."""
     channels: dict[str, Channel] = {}
     if settings.google_application_credentials:
-        channels["fcm"] = FcmChannel(
-            settings.google_application_credentials,
-            timeout_seconds=CHANNEL_TIMEOUT.total_seconds(),
-            pool_size=min(settings.worker_slots, 50),
-        )
+        with _blaming("GOOGLE_APPLICATION_CREDENTIALS"):
+            channels["fcm"] = FcmChannel(
+                settings.google_application_credentials,
+                timeout_seconds=CHANNEL_TIMEOUT.total_seconds(),
+                pool_size=min(settings.worker_slots, 50),
+            )
     if settings.mqtt_url:
-        channels["mqtt"] = MqttChannel(
-            settings.mqtt_url,
-            settings.mqtt_ca_file,
-            timeout_seconds=CHANNEL_TIMEOUT.total_seconds(),
-            connect_seconds=PREPARE_TIMEOUT.total_seconds(),
-        )
+        with _blaming("MQTT_URL or MQTT_CA_FILE"):
+            channels["mqtt"] = MqttChannel(
+                settings.mqtt_url,
+                settings.mqtt_ca_file,
+                timeout_seconds=CHANNEL_TIMEOUT.total_seconds(),
+                connect_seconds=PREPARE_TIMEOUT.total_seconds(),
+            )
     for name, setting in (("fcm", "GOOGLE_APPLICATION_CREDENTIALS"), ("mqtt", "MQTT_URL")):
         if name not in channels:
             log.warning("channel_off", channel=name, remedy=f"set {setting}")
@@ -133,6 +136,14 @@ def await_database(engine: Engine, settings: Settings) -> None:
             time.sleep(patience.pause(error))
         else:
             return
+
+
+@contextmanager
+def _blaming(setting: str) -> Iterator[None]:
+    try:
+        yield
+    except (NotPermittedError, OSError, ValueError) as error:
+        raise SettingsError(f"{setting} cannot be used; correct it, or leave it unset: {error}") from error
 
 
 class _Patience:

@@ -9,7 +9,6 @@ from temporalio.exceptions import ApplicationError
 from activities.orders import OpenedRun, OpenOrder
 from campaigns.registry import Registry, UnknownCampaignError
 from channels.interface import Channel
-from db.audit import write_audit
 from db.engine import transaction
 from db.runs import fail_run, open_run
 from domain.ids import run_id_of, slot_of
@@ -51,8 +50,8 @@ class Opening:
                 parameters=parameters.model_dump(mode="json"),
                 plan=plan,
                 released_up_to=order.run.limit,
+                actor=order.run.actor,
             )
-            write_audit(session, order.run.actor, "start", run.id, campaign=name, limit=order.run.limit)
         return OpenedRun(run_id=run.id, batch_size=plan.batch_size, batches_at_once=plan.batches_at_once)
 
     @activity.defn

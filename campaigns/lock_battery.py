@@ -16,8 +16,8 @@ NAMED_AT_MOST = 5
 
 
 class LockBattery(Parameters):
-    stale_after_days: Annotated[int, Field(ge=1)] = 30
-    ttl_seconds: Annotated[int, Field(ge=1)] = 24 * 3600
+    stale_after_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    ttl_seconds: Annotated[int, Field(ge=1, le=28 * 24 * 3600)] = 24 * 3600
 
 
 def plan(parameters: LockBattery) -> Plan:

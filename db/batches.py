@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Integer, and_, cast, func, select, update
+from sqlalchemy import Integer, cast, func, select, text, update
 from sqlalchemy.orm import Session
 
 from db import locks
-from db.tables import Message, Run
-from domain.ladder import UNSETTLED_FOR
+from db.tables import AWAITS_HAND_OVER, UNOPENED, Message, Run
 from domain.message import Message as Text
 from domain.message import Recipient
 from domain.plan import Plan
@@ -17,12 +17,8 @@ from domain.states import RUNS_THAT_SEND, MessageState
 
 Compose = Callable[[Recipient], Text]
 
-UNOPENED = and_(
-    Message.state == MessageState.PLANNED,
-    Message.ended_at.is_(None),
-    Message.due_at.is_(None),
-    Message.hold_reason.is_(None),
-)
+STARTS_WITHIN = timedelta(minutes=1)
+"""From a batch's opening: a message that nobody has looked at by then is Sweep's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +59,7 @@ def open_batch(session: Session, run_id: UUID, number: int, compose: Compose) ->
 
 
 def _write_texts(session: Session, opened: Iterable[Message], compose: Compose) -> None:
-    due_at = func.clock_timestamp() + UNSETTLED_FOR
+    due_at = func.clock_timestamp() + STARTS_WITHIN
     for message in opened:
         values = {} if message.text else {"text": asdict(compose(recipient_of(message)))}
         session.execute(update(Message).where(Message.id == message.id).values(due_at=due_at, **values))
@@ -83,13 +79,12 @@ def recipient_of(message: Message) -> Recipient:
 
 def next_batch(session: Session, run_id: UUID, batch_size: int, under_way: Iterable[int]) -> int | None:
     """The first batch with a released message that was never opened, those under way apart."""
+    released = select(Run.released_up_to).where(Run.id == run_id).scalar_subquery()
     number = (Message.position - 1) / batch_size + 1
     batch = cast(func.floor(number), Integer)
     query = (
         select(batch)
-        .join(Run)
-        .where(Message.run_id == run_id, UNOPENED)
-        .where(Message.position <= func.coalesce(Run.released_up_to, Message.position))
+        .where(Message.run_id == run_id, text(UNOPENED), Message.position <= func.coalesce(released, Message.position))
         .where(batch.not_in(list(under_way)))
         .order_by(Message.position)
         .limit(1)
@@ -99,11 +94,5 @@ def next_batch(session: Session, run_id: UUID, batch_size: int, under_way: Itera
 
 def count_backlog(session: Session, run_id: UUID) -> int:
     """Messages that were opened and wait for their hand-over, the held apart."""
-    waiting = select(func.count()).where(
-        Message.run_id == run_id,
-        Message.ended_at.is_(None),
-        Message.due_at.is_not(None),
-        Message.hold_reason.is_(None),
-        Message.state.in_([MessageState.PLANNED, MessageState.SENDING]),
-    )
+    waiting = select(func.count()).select_from(Message).where(Message.run_id == run_id, text(AWAITS_HAND_OVER))
     return session.scalar(waiting) or 0

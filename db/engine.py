@@ -23,6 +23,7 @@ def create_database_engine(url: str, *, pool_size: int = 20, application: str = 
         pool_size=pool_size,
         max_overflow=10,
         pool_pre_ping=True,
+        hide_parameters=True,  # errors reach logs, and parameters are people's addresses
         connect_args={
             "options": " ".join(f"-c {name}={value}" for name, value in _LIMITS.items()),
             "application_name": application,

@@ -57,8 +57,10 @@ def take_acknowledgement(session: Session, attempt_id: UUID, received_at: dateti
     session.execute(
         insert(Acknowledgement).values(attempt_id=attempt_id, received_at=received_at, arrived_at=now, late=late)
     )
-    delivered = _deliver(session, message, now, acknowledged_at=now, acknowledged_late=late) if first else False
-    if (delivered or message.state == MessageState.DELIVERED) and attempt.acknowledged_at is None:
+    counts = _may_be_delivered(message)
+    if first and counts:
+        _deliver(session, message, now, acknowledged_at=now, acknowledged_late=late)
+    if counts and attempt.acknowledged_at is None:
         session.execute(
             update(Attempt)
             .where(Attempt.id == attempt_id)
@@ -96,20 +98,23 @@ def take_click(session: Session, hit: ClickHit) -> TakenClick:
 def _count_click(session: Session, message_id: UUID) -> bool:
     locks.hold_message(session, message_id)
     message, plan, now = session.execute(
-        select(Message, Run.plan, func.clock_timestamp()).join(Run).where(Message.id == message_id)
+        select(Message, Run.plan, func.clock_timestamp())
+        .join(Run)
+        .where(Message.id == message_id)
+        .with_for_update(of=Message)
     ).one()
     if message.clicked_at is not None:
         return False
     if Awaited.CLICK in Plan.model_validate(plan).awaits:
-        return _deliver(session, message, now, clicked_at=now)
+        return _may_be_delivered(message) and _deliver(session, message, now, clicked_at=now)
     session.execute(update(Message).where(Message.id == message_id).values(clicked_at=now))
     return False
 
 
 def _deliver(session: Session, message: Message, now: datetime, **facts: object) -> bool:
-    """Write the facts, and `delivered` where the message's state allows it; whether it did."""
+    """Write the facts, and `delivered` where it is not yet; whether it was."""
     values: dict[str, Any] = dict(facts)
-    delivers = message.ended_at is None or may_leave_its_end(MessageState(message.state), MessageState.DELIVERED)
+    delivers = message.state != MessageState.DELIVERED
     if delivers:
         values |= {"state": MessageState.DELIVERED, "state_reason": None, "ended_at": message.ended_at or now}
         # A held message has a workflow without a timer: it stays due until that workflow has been told.
@@ -118,11 +123,22 @@ def _deliver(session: Session, message: Message, now: datetime, **facts: object)
     return delivers
 
 
+def _may_be_delivered(message: Message) -> bool:
+    """Where not (it ended as failed, or withdrawn), what came is kept as it came and changes nothing."""
+    state = MessageState(message.state)
+    return (
+        message.ended_at is None
+        or state is MessageState.DELIVERED
+        or may_leave_its_end(state, MessageState.DELIVERED)
+    )
+
+
 def _read(session: Session, message_id: UUID, attempt_id: UUID) -> tuple[Message, Attempt, datetime]:
     found = session.execute(
         select(Message, Attempt, func.clock_timestamp())
         .join(Attempt, Attempt.message_id == Message.id)
         .where(Message.id == message_id, Attempt.id == attempt_id)
+        .with_for_update(of=Message)  # a cancel changes messages without their advisory lock
     ).one()
     return found[0], found[1], found[2]
 

@@ -6,11 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from db.tables import Message, Run
+from db.audit import write_audit
+from db.tables import UNFINISHED, Message, Run
 from domain.ids import run_id_of
 from domain.plan import Plan
 from domain.problems import NoSuchRunError
@@ -49,10 +50,11 @@ def open_run(
     parameters: Mapping[str, Any],
     plan: Plan,
     released_up_to: int | None = None,
+    actor: str = "",
 ) -> RunView:
-    """Make the run's row, frozen plan and all; a second call finds it as it is."""
+    """Make the run's row, frozen plan and all, and say so in the audit log; a second call finds it as it is."""
     run_id = run_id_of(workflow_id)
-    session.execute(
+    made = session.execute(
         insert(Run)
         .values(
             id=run_id,
@@ -66,7 +68,10 @@ def open_run(
             released_up_to=released_up_to,
         )
         .on_conflict_do_nothing()
-    )
+        .returning(Run.id)
+    ).one_or_none()
+    if made is not None:
+        write_audit(session, actor, "start", run_id, campaign=campaign, limit=released_up_to)
     return get_run(session, run_id)
 
 
@@ -134,7 +139,7 @@ def move_on(session: Session, run_id: UUID) -> RunState:
 def _unfinished(session: Session, run_id: UUID) -> set[tuple[str, bool]]:
     """(state, whether held) of the messages that have not ended."""
     held = Message.hold_reason.is_not(None)
-    query = select(Message.state, held).where(Message.run_id == run_id, Message.ended_at.is_(None)).distinct()
+    query = select(Message.state, held).where(Message.run_id == run_id, text(UNFINISHED)).distinct()
     return set(session.execute(query))
 
 

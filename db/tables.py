@@ -74,6 +74,12 @@ class AudienceRow(Base):
     row: Mapped[Json]
 
 
+UNOPENED = "state = 'planned' and ended_at is null and due_at is null and hold_reason is null"
+"""No batch has taken them yet. As text, so that queries name their index's very condition."""
+AWAITS_HAND_OVER = "state in ('planned', 'sending') and ended_at is null and due_at is not null and hold_reason is null"
+UNFINISHED = "ended_at is null"
+
+
 class Message(Base):
     __tablename__ = "messages"
     __table_args__ = (
@@ -81,6 +87,9 @@ class Message(Base):
         UniqueConstraint("run_id", "position"),
         Index(None, "run_id", "state", "id"),
         Index(None, "person_key", postgresql_where=sql("person_key is not null")),
+        Index("ix_messages_unopened", "run_id", "position", postgresql_where=sql(UNOPENED)),
+        Index("ix_messages_awaits_hand_over", "run_id", postgresql_where=sql(AWAITS_HAND_OVER)),
+        Index("ix_messages_unfinished", "run_id", "state", postgresql_where=sql(UNFINISHED)),
         Index("ix_messages_due", "due_at", postgresql_where=sql("due_at is not null")),
         Index("ix_messages_held", "run_id", "hold_reason", postgresql_where=sql("hold_reason is not null")),
     )

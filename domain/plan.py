@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from domain.states import Awaited
 
 MAX_BATCH_SIZE = 200
+LONGEST_TTL_SECONDS = 28 * 24 * 3600
+"""What FCM keeps a message for at most."""
 
 
 class _Frozen(BaseModel):
@@ -19,7 +21,7 @@ class Rung(_Frozen):
     """One way to reach a person, and how long to wait for an answer before the next."""
 
     channel: str
-    ttl_seconds: Annotated[int, Field(gt=0)]
+    ttl_seconds: Annotated[int, Field(gt=0, le=LONGEST_TTL_SECONDS)]
     max_tries: Annotated[int, Field(gt=0)] = 20
     """Tries that a busy provider puts off, before the next rung; with our back-off they span three hours."""
     max_unknown: Annotated[int, Field(gt=0)] = 3

@@ -175,6 +175,16 @@ def upgrade() -> None:
         schema="drumbeat",
     )
     op.create_index(
+        "ix_messages_awaits_hand_over",
+        "messages",
+        ["run_id"],
+        unique=False,
+        schema="drumbeat",
+        postgresql_where=sa.text(
+            "state in ('planned', 'sending') and ended_at is null and due_at is not null and hold_reason is null"
+        ),
+    )
+    op.create_index(
         "ix_messages_due",
         "messages",
         ["due_at"],
@@ -200,6 +210,22 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_messages_run_id_state_id"), "messages", ["run_id", "state", "id"], unique=False, schema="drumbeat"
+    )
+    op.create_index(
+        "ix_messages_unfinished",
+        "messages",
+        ["run_id", "state"],
+        unique=False,
+        schema="drumbeat",
+        postgresql_where=sa.text("ended_at is null"),
+    )
+    op.create_index(
+        "ix_messages_unopened",
+        "messages",
+        ["run_id", "position"],
+        unique=False,
+        schema="drumbeat",
+        postgresql_where=sa.text("state = 'planned' and ended_at is null and due_at is null and hold_reason is null"),
     )
     op.create_table(
         "attempts",
