@@ -2,7 +2,7 @@
 # PYTHON=... names the interpreter that .venv is made with, ARGS=... is passed on to the command.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak lock clean venv
+.PHONY: help demo test check soak lock clean venv
 SHELL := /bin/sh
 
 VENV := .venv
@@ -32,10 +32,6 @@ check: venv ## style, types, import rules, dead code, then all tests
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 	@$(MAKE) test
-
-bench: venv ## our speed beside the bare engine's and the bare provider client's
-	@$(TEMPORAL)
-	$(BIN)/python -m benchmarks $(ARGS)
 
 soak: venv ## the long runs: chaos, the device fleet, volume
 	@$(TEMPORAL)

@@ -1,6 +1,7 @@
 """Entry: the `drumbeat` command."""
 
 import json
+import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from uuid import UUID
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from activities.dry_run import DryRunner
@@ -109,12 +110,16 @@ def show(
     once: Annotated[bool, typer.Option("--once", help="Show it as it stands, and end.")] = False,
 ) -> None:
     """One run, live until nothing is awaited any more."""
-    with open_desk(console) as desk, Live(console=console, auto_refresh=False) as live:
-        while True:
-            over = _show(desk, reference, live)
-            if once or over:
-                return
-            time.sleep(LOOK_EVERY_SECONDS)
+    with open_desk(console) as desk:
+        over, view = _stand(desk, reference)
+        if once:
+            console.print(view)
+            return
+        with Live(view, console=console, auto_refresh=False) as live:
+            while not over:
+                time.sleep(LOOK_EVERY_SECONDS)
+                over, view = _stand(desk, reference)
+                live.update(view, refresh=True)
 
 
 @app.command()
@@ -224,22 +229,38 @@ def key_create(
 
 def main() -> None:
     """Expected refusals are one clear line and exit code 1, never a stack trace."""
+    code = _run()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Temporal's client leaves threads behind that can abort the process while the interpreter is taken down
+    # (temporalio/sdk-python#300). Everything of ours is closed by now, so the interpreter is not taken down.
+    os._exit(code)
+
+
+def _run() -> int:
     try:
         app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except ValidationError as error:
         for problem in error.errors():
-            errors.print(f"[red]parameter {'.'.join(map(str, problem['loc']))}: {problem['msg']}")
-        sys.exit(1)
+            name = ".".join(map(str, problem["loc"]))
+            unknown = problem["type"] == "extra_forbidden"
+            _refuse(f"there is no parameter {name!r}" if unknown else f"parameter {name}: {problem['msg']}")
     except (ProblemError, SettingsError, UnreachableError, UnknownCampaignError) as error:
-        errors.print(f"[red]{error}", highlight=False)
-        sys.exit(1)
+        _refuse(str(error))
+    return 1
 
 
-def _show(desk: Desk, reference: str, live: Live) -> bool:
+def _refuse(why: str) -> None:
+    errors.print(why, style="red", markup=False, highlight=False)
+
+
+def _stand(desk: Desk, reference: str) -> tuple[bool, RenderableType]:
+    """Whether the run is over, and how it stands."""
     with transaction(desk.engine) as session:
         found = desk.find(reference)
-        live.update(run_panel(found, ledger.progress(session, found.id)), refresh=True)
-    return found.closed_at is not None
+        return found.closed_at is not None, run_panel(found, ledger.progress(session, found.id))
 
 
 def _taken_up(desk: Desk, run_id: UUID) -> bool:

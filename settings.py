@@ -1,10 +1,12 @@
 """The environment, typed, read once. Nothing else reads it. Names without a default must be set; secrets have none."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
@@ -179,3 +181,8 @@ class _Embedded(BaseSettings):
 def temporal_address_from_environment() -> str | None:
     """Of a Temporal server that the embedded stack is to use in place of one of its own."""
     return _Embedded().temporal_address
+
+
+def adopt_environment(file: Path) -> None:
+    """Make a stack's environment our own: the providers' libraries read theirs (proxy, region, keys) by themselves."""
+    os.environ.update({name: value for name, value in dotenv_values(file).items() if value is not None})

@@ -34,7 +34,7 @@ ANSWER_SECONDS = 5.0
 _NEVER = "off"
 
 
-class UnreachableError(ConnectionError):
+class UnreachableError(Exception):
     """A server that did not answer in time; the text names it, its setting and the remedy."""
 
 
@@ -56,9 +56,10 @@ def build_registry(settings: Settings) -> Registry:
 
 
 def build_signer(settings: Settings) -> Signer:
-    previous = settings.signing_secret_previous
-    secrets = [settings.signing_secret, *([previous] if previous else [])]
-    return Signer.of_secrets(*(secret.get_secret_value().encode() for secret in secrets))
+    """Raises SettingsError where two secrets cannot be told apart."""
+    secrets = [settings.signing_secret, settings.signing_secret_previous]
+    with _blaming("SIGNING_SECRET_PREVIOUS"):
+        return Signer.of_secrets(*(secret.get_secret_value().encode() for secret in secrets if secret))
 
 
 def build_links(settings: Settings) -> SignedLinks:
@@ -143,7 +144,7 @@ def _blaming(setting: str) -> Iterator[None]:
     try:
         yield
     except (NotPermittedError, OSError, ValueError) as error:
-        raise SettingsError(f"{setting} cannot be used; correct it, or leave it unset: {error}") from error
+        raise SettingsError(f"{setting} cannot be used: {error}") from error
 
 
 class _Patience:

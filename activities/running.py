@@ -45,6 +45,8 @@ class Running:
         """Move the run's state on, and say what its workflow may do next and when to look again (2 to 60 s)."""
         with transaction(self._engine) as session:
             state = move_on(session, order.run_id)
+        # Apart from the counting, which takes long in a large run: a pause must not wait for it.
+        with transaction(self._engine) as session:
             run = get_run(session, order.run_id)
             stand = ledger.progress(session, order.run_id)
             may_open = order.may_open and state in RUNS_THAT_SEND

@@ -14,7 +14,7 @@ from temporalio.client import Client
 from activities.nudging import nudge_run, wake_sweep
 from db.engine import transaction
 from db.runs import RunView, find_run
-from settings import Settings, SettingsError, read_settings
+from settings import Settings, SettingsError, adopt_environment, read_settings
 from wiring import UnreachableError, await_database, build_engine, connect_temporal
 
 EMBEDDED_ENVIRONMENTS = (Path(".drumbeat") / "environment", Path(".drumbeat") / "demo" / "environment")
@@ -62,7 +62,7 @@ class Desk:
 @contextmanager
 def open_desk(console: Console) -> Iterator[Desk]:
     """Raises SettingsError and UnreachableError."""
-    settings = _settings(console)
+    settings = _settings()
     engine = build_engine(settings, "drumbeat-cli")
     try:
         await_database(engine, settings)
@@ -71,12 +71,14 @@ def open_desk(console: Console) -> Iterator[Desk]:
         engine.dispose()
 
 
-def _settings(console: Console) -> Settings:
+def _settings() -> Settings:
     try:
         return read_settings()
     except SettingsError:
         embedded = next((file for file in EMBEDDED_ENVIRONMENTS if file.exists()), None)
         if embedded is None:
             raise
-    console.print(f"[dim]the environment says nothing: using the embedded stack of {embedded.parent}")
-    return read_settings(_env_file=embedded)
+    # On standard error: what a command prints is for whoever reads or pipes it.
+    Console(stderr=True).print(f"[dim]using the embedded stack of {embedded.parent}")
+    adopt_environment(embedded)
+    return read_settings()

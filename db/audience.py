@@ -10,6 +10,8 @@ from sqlalchemy import func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from db import locks
+from db.control import withdraw_planned
 from db.devices import addresses_by_owner
 from db.tables import AudienceRow, Message, Run
 from domain.audience import merge, united_addresses
@@ -61,7 +63,8 @@ def add_messages(session: Session, run_id: UUID, channels: Sequence[str], limit:
 
 
 def close_snapshot(session: Session, run_id: UUID, left_out: Mapping[str, int], noted: Mapping[str, int]) -> int:
-    """Count what is targeted, once and for all, and let the run go, unless somebody has paused or ended it."""
+    """Count what is targeted, once and for all, and let the run go, unless somebody has paused or cancelled it."""
+    locks.share_run(session, run_id)
     targeted = session.scalar(select(func.count()).where(Message.run_id == run_id)) or 0
     session.execute(
         update(Run)
@@ -69,6 +72,9 @@ def close_snapshot(session: Session, run_id: UUID, left_out: Mapping[str, int], 
         .values(targeted=targeted, left_out=dict(left_out), noted=dict(noted))
     )
     session.execute(update(Run).where(Run.id == run_id, Run.state == RunState.QUEUED).values(state=RunState.RUNNING))
+    cancelled_at = session.scalar(select(Run.cancelled_at).where(Run.id == run_id))
+    if cancelled_at is not None:  # in the middle of the snapshot: what was added since is withdrawn too
+        withdraw_planned(session, run_id, cancelled_at)
     return targeted
 
 

@@ -109,8 +109,9 @@ def release(engine: Engine, run_id: UUID, actor: str, up_to: int | None) -> int:
     with _held_run(engine, run_id, "release more of") as (session, run, _):
         if run.state in _OVER:
             raise WrongStateError("release more of", run.state, "it has ended")
-        if run.released_up_to is not None and up_to is not None and up_to < run.released_up_to:
-            raise WrongStateError("take back a part of", run.state, f"{run.released_up_to} are released already")
+        if up_to is not None and (run.released_up_to is None or up_to < run.released_up_to):
+            released = "all" if run.released_up_to is None else run.released_up_to
+            raise WrongStateError("take back a part of", run.state, f"{released} are released already")
         _set(session, run_id, released_up_to=up_to)
         write_audit(session, actor, "release", run_id, up_to=up_to)
         return min(run.targeted or 0, up_to) if up_to is not None else run.targeted or 0
@@ -122,11 +123,13 @@ def _held_run(engine: Engine, run_id: UUID, action: str) -> Iterator[tuple[Sessi
     try:
         with transaction(engine) as session:
             locks.hold_run(session, run_id)
-            found = session.execute(select(Run, func.clock_timestamp()).where(Run.id == run_id)).one_or_none()
-            if found is None:
+            # The row too: a run that comes to its end just now is moved on without the advisory lock.
+            run = session.scalar(select(Run).where(Run.id == run_id).with_for_update())
+            if run is None:
                 raise NoSuchRunError(str(run_id))
+            now = session.scalars(select(func.clock_timestamp())).one()
             # A copy: the row itself would change with the update.
-            yield session, RunView.model_validate(found[0]), found[1]
+            yield session, RunView.model_validate(run), now
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable):
             raise RunIsBusyError(action) from error

@@ -115,7 +115,9 @@ def ending(message: MessageFacts, *, cancelled: bool = False) -> Done:
     if message.answered:
         return Done(MessageState.DELIVERED)
     if states & HANDED_OVER:
-        return Done(MessageState.EXPIRED if message.acknowledges else MessageState.SENT)
+        # One that ended as unknown and turns out to have been sent was never waited for: it did not expire.
+        waited = not message.ended or AttemptState.EXPIRED in states
+        return Done(MessageState.EXPIRED if message.acknowledges and waited else MessageState.SENT)
     if AttemptState.UNKNOWN in states:
         return Done(MessageState.UNKNOWN)
     if cancelled:

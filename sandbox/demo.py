@@ -21,11 +21,10 @@ from db.ledger import Progress, progress, prove
 from db.runs import RunView, get_run
 from domain.problems import NoSuchRunError
 from sandbox.demo_figures import Figures, cast_view, figures_view
-from sandbox.devices import Delays, Device, DeviceFleet
 from sandbox.people import World, invent_world
 from sandbox.polling import wait_until
 from sandbox.stack import Stack
-from sandbox.up import addresses, wait_for_stop
+from sandbox.up import addresses, devices_at_work, wait_for_stop
 from sandbox.visitors import Visitors
 
 DATA = Path(".drumbeat") / "demo"
@@ -62,8 +61,7 @@ def run_demo(console: Console, order: DemoOrder) -> Figures:
         stack = _start(console, order, running)
         stack.populate(world)
         console.print(cast_view(world))
-        fleet = running.enter_context(_fleet(stack, world, order.seed))
-        stack.fcm.on_accepted(lambda push: fleet.received_by_fcm(push.token, push.data))
+        running.enter_context(devices_at_work(stack, world, order.seed))
         figures = _play(console, order, stack, world, began)
         console.print(figures_view(figures))
         if order.json_file:
@@ -77,11 +75,6 @@ def run_demo(console: Console, order: DemoOrder) -> Figures:
 def _start(console: Console, order: DemoOrder, running: ExitStack) -> Stack:
     with console.status("starting …") as status:
         return running.enter_context(Stack(order.data, status.update, settings=_DEMO_SETTINGS))
-
-
-def _fleet(stack: Stack, world: World, seed: int) -> DeviceFleet:
-    devices = [Device(each.id, each.behaviour, each.mqtt_client_id, each.fcm_token) for each in world.devices]
-    return DeviceFleet(devices, stack.api_url, stack.broker.url, seed=seed, delays=Delays(slow=1.5, late=1.0))
 
 
 def _play(console: Console, order: DemoOrder, stack: Stack, world: World, began: float) -> Figures:

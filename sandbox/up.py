@@ -2,13 +2,16 @@
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 from rich.panel import Panel
 
-from sandbox.people import invent_world
+from sandbox.devices import Delays, Device, DeviceFleet
+from sandbox.people import World, invent_world
 from sandbox.stack import Stack
 
 DATA = Path(".drumbeat")
@@ -18,11 +21,23 @@ LOCKS, SEED = 200, 7
 def stay_up(console: Console, folder: Path = DATA) -> None:
     """Servers, simulated providers, invented locks and owners, a worker and the API, until a person stops it."""
     with console.status("starting …") as status, Stack(folder, status.update) as stack:
-        stack.populate(invent_world(LOCKS, SEED, datetime.now(UTC)))
-        status.stop()
-        console.print(addresses(stack, folder))
-        wait_for_stop()
-        console.print("Stopping. What it knows is kept.")
+        world = invent_world(LOCKS, SEED, datetime.now(UTC))
+        stack.populate(world)
+        with devices_at_work(stack, world, SEED):
+            status.stop()
+            console.print(addresses(stack, folder))
+            wait_for_stop()
+            console.print("Stopping. What it knows is kept.")
+
+
+@contextmanager
+def devices_at_work(stack: Stack, world: World, seed: int) -> Iterator[DeviceFleet]:
+    """The invented people's devices: they take what FCM and MQTT bring, and acknowledge it each in its way."""
+    devices = [Device(each.id, each.behaviour, each.mqtt_client_id, each.fcm_token) for each in world.devices]
+    delays = Delays(slow=1.5, late=1.0)
+    with DeviceFleet(devices, stack.api_url, stack.broker.url, seed=seed, delays=delays) as fleet:
+        stack.fcm.on_accepted(lambda push: fleet.received_by_fcm(push.token, push.data))
+        yield fleet
 
 
 def addresses(stack: Stack, folder: Path) -> Panel:

@@ -1,5 +1,6 @@
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -105,9 +106,7 @@ def test_a_missing_setting_names_itself_and_its_remedy(*, tmp_path: Path, name: 
         ("LOCK_BATTERY_TTL_SECONDS", "0", "greater than or equal to 1"),
     ],
 )
-def test_an_unreadable_setting_names_itself_and_its_remedy(
-    tmp_path: Path, name: str, value: str, remedy: str
-) -> None:
+def test_an_unreadable_setting_names_itself_and_its_remedy(tmp_path: Path, name: str, value: str, remedy: str) -> None:
     line = line_of(refusal(tmp_path, COMPLETE | {name: value}), name)
     assert remedy in line
 
@@ -189,9 +188,7 @@ def test_the_example_names_exactly_the_settings_that_exist() -> None:
 
 def test_every_setting_of_the_example_has_a_comment_of_its_own() -> None:
     lines = EXAMPLE.read_text().splitlines()
-    bare = [
-        line for before, line in zip(["", *lines], lines, strict=False) if "=" in line.split("#")[0] and before[:1] != "#"
-    ]
+    bare = [line for before, line in pairwise(lines) if re.match(r"[A-Z]", line) and not before.startswith("#")]
     assert not bare
 
 

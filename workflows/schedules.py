@@ -15,10 +15,12 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.nudging import SWEEP_SCHEDULE
 from activities.orders import RunOrder
 from campaigns.campaign import Campaign
+from campaigns.campaign import Schedule as Planned
 from campaigns.registry import Registry
 from workflows.campaign_run import CampaignRun
 from workflows.sweep import Sweep
@@ -30,14 +32,13 @@ async def ensure_schedules(client: Client, registry: Registry, core_queue: str) 
     """Safe to call from every worker. A schedule that somebody has paused stays paused."""
     await _ensure(client, SWEEP_SCHEDULE, _sweep(core_queue))
     for name, campaign in registry.campaigns.items():
-        if campaign.schedule is not None:
-            await _ensure(client, name, _runs(campaign, core_queue))
+        if campaign.schedule is None:
+            await _remove(client, name)
+        else:
+            await _ensure(client, name, _runs(campaign, campaign.schedule, core_queue))
 
 
-def _runs(campaign: Campaign[Any], core_queue: str) -> Schedule:
-    planned = campaign.schedule
-    if planned is None:
-        raise ValueError(f"campaign {campaign.name} has no schedule")
+def _runs(campaign: Campaign[Any], planned: Planned, core_queue: str) -> Schedule:
     return Schedule(
         action=ScheduleActionStartWorkflow(
             CampaignRun.run,
@@ -70,3 +71,12 @@ async def _ensure(client: Client, schedule_id: str, wanted: Schedule) -> None:
         await client.create_schedule(schedule_id, wanted)
     except ScheduleAlreadyRunningError:
         await client.get_schedule_handle(schedule_id).update(bring_up_to_date)
+
+
+async def _remove(client: Client, schedule_id: str) -> None:
+    """One that was made before the operator switched it off."""
+    try:
+        await client.get_schedule_handle(schedule_id).delete()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import Engine, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from db.audience import add_messages, close_snapshot, store_rows
@@ -113,12 +113,11 @@ class Scene:
         assert taken is not None
         return taken
 
-    def silence(self, message_id: UUID) -> None:
-        """Its deadline has passed just now."""
+    def silence(self, message_id: UUID, late_by: timedelta = timedelta(milliseconds=1)) -> None:
+        """Its deadlines have passed, so long ago."""
         with transaction(self.engine) as session:
-            past = datetime.now(UTC) - timedelta(milliseconds=1)
             awaited = Attempt.message_id == message_id, Attempt.deadline.is_not(None)
-            session.execute(update(Attempt).where(*awaited).values(deadline=past))
+            session.execute(update(Attempt).where(*awaited).values(deadline=func.clock_timestamp() - late_by))
 
     def rewind(self, message_id: UUID, back: timedelta) -> None:
         """As if its tries had been claimed so much earlier."""
@@ -133,6 +132,10 @@ class Scene:
     def set_message(self, message_id: UUID, **values: object) -> None:
         with transaction(self.engine) as session:
             session.execute(update(Message).where(Message.id == message_id).values(**values))
+
+    def erase(self, message_id: UUID) -> None:
+        with transaction(self.engine) as session:
+            session.execute(delete(Message).where(Message.id == message_id))
 
     def run(self, run_id: UUID) -> RunView:
         with transaction(self.engine) as session:
@@ -163,14 +166,15 @@ class Scene:
             return list(session.scalars(select(table).filter_by(**values)))
 
     def audit(self, run_id: UUID) -> list[tuple[str, str]]:
+        """(actor, action) of all that was done to it since its start."""
         rows = sorted(self.stored(AuditEntry, run_id=run_id), key=lambda entry: entry.id)
-        return [(entry.actor, entry.action) for entry in rows]
+        return [(entry.actor, entry.action) for entry in rows if entry.action != "start"]
 
     def everything(self, table: type[Row], run_id: UUID) -> list[dict[str, object]]:
         """All columns of the run's rows, to see that none was touched."""
         with Session(self.engine) as session:
             rows = session.execute(select(table.__table__).where(table.__table__.c.run_id == run_id))
-            return sorted((dict(row._mapping) for row in rows), key=str)  # noqa: SLF001 - its documented name
+            return sorted((dict(row._mapping) for row in rows), key=str)
 
     @contextmanager
     def meanwhile(self, action: Callable[[], T]) -> Iterator["Future[T]"]:

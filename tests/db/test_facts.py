@@ -143,6 +143,19 @@ def test_an_acknowledgement_that_meets_a_cancel_halfway_is_not_lost(scene: Scene
     assert scene.proof(run_id).balanced
 
 
+def test_an_answer_to_a_message_that_ended_as_failed_is_kept_raw_and_the_ledger_balances(scene: Scene) -> None:
+    run_id = scene.opened(a_person(0, channels=("fcm",)))
+    [message_id] = scene.ids(run_id)
+    attempt_id = scene.send(message_id, outcome=failed(FailureKind.MESSAGE_REJECTED))
+    assert scene.message(message_id).state == "failed"
+    scene.acknowledge(attempt_id)
+    assert not click(scene, ClickHit(ClickClass.PERSON, signed=True, message_id=message_id)).nudges
+    assert scene.message(message_id).state == "failed"
+    assert len(scene.stored(Acknowledgement, attempt_id=attempt_id)) == 1
+    assert len(scene.stored(Click, message_id=message_id)) == 1
+    assert scene.proof(run_id).balanced
+
+
 def test_an_acknowledgement_of_a_try_that_never_was_is_refused(scene: Scene) -> None:
     with transaction(scene.engine) as session:
         assert take_acknowledgement(session, uuid4(), datetime.now(UTC)) is None
