@@ -1,6 +1,7 @@
 """Entry: the `drumbeat` command."""
 
 import json
+import logging
 import os
 import sys
 import time
@@ -13,12 +14,13 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console, RenderableType
 from rich.live import Live
+from temporalio.service import RPCError
 
 from activities.dry_run import DryRunner
 from activities.queues import CORE
 from activities.starting import StartOrder, start_run
 from campaigns.registry import UnknownCampaignError
-from console.desk import Desk, open_desk
+from console.desk import Desk, find_settings, open_desk
 from console.logs import log_to_standard_error
 from console.views import campaigns_table, dry_run_view, proof_panel, run_panel, runs_table
 from db import control, ledger
@@ -47,7 +49,7 @@ def demo(
     *,
     once: Annotated[bool, typer.Option("--once", help="End when the run has ended.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
-    locks: Annotated[int, typer.Option(min=10, max=5000, help="How many locks to invent.")] = 400,
+    locks: Annotated[int, typer.Option(min=10, max=1000, help="How many locks to invent.")] = 400,
     seed: Annotated[int, typer.Option(help="Of all that is drawn by lot.")] = 7,
 ) -> None:
     """The lock battery campaign from end to end, on servers of its own and invented people."""
@@ -80,11 +82,11 @@ def run(
     parameters = _parameters(param or [])
     with open_desk(console) as desk:
         registry = build_registry(desk.settings)
+        # Before anything is waited for: a wrong word is answered at once.
+        wanted = registry.parameters(campaign, parameters)
         if dry_run:
-            runner = DryRunner(
-                desk.engine, build_channels(desk.settings), build_sources(desk.settings), build_hasher(desk.settings)
-            )
-            wanted = registry.parameters(campaign, parameters)
+            channels, sources = build_channels(desk.settings), build_sources(desk.settings, desk.engine)
+            runner = DryRunner(desk.engine, channels, sources, build_hasher(desk.settings))
             console.print(dry_run_view(runner.predict(registry[campaign], wanted)))
             return
         order = StartOrder(campaign, parameters, key, limit, desk.actor)
@@ -185,7 +187,7 @@ def proof(reference: RunReference) -> None:
 @app.command()
 def campaigns() -> None:
     """What can be run."""
-    console.print(campaigns_table(build_registry(read_settings())))
+    console.print(campaigns_table(build_registry(find_settings())))
 
 
 @app.command()
@@ -201,7 +203,7 @@ def worker() -> None:
     """A worker, until it is told to stop."""
     from worker import run_worker  # noqa: PLC0415 - only this command needs Temporal's workers
 
-    log_to_standard_error()
+    log_to_standard_error(logging.INFO)
     run_worker(read_settings())
 
 
@@ -210,7 +212,7 @@ def api() -> None:
     """The HTTP API, until it is told to stop."""
     from api.entry import serve  # noqa: PLC0415 - only this command needs FastAPI
 
-    log_to_standard_error()
+    log_to_standard_error(logging.INFO)
     serve(read_settings())
 
 
@@ -221,9 +223,11 @@ def key_create(
     days: Annotated[int | None, typer.Option(min=1, help="It ends after so many days.")] = None,
 ) -> None:
     """Make an API key. It is shown once."""
-    with open_desk(console) as desk, transaction(desk.engine) as session:
+    with open_desk(console) as desk:
         expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
-        console.print(create_key(session, name, scope, expires_at), soft_wrap=True)
+        with transaction(desk.engine) as session:
+            key = create_key(session, name, scope, expires_at)
+        console.print(key, soft_wrap=True)
         errors.print("[dim]Keep it: only its hash is stored.")
 
 
@@ -238,6 +242,7 @@ def main() -> None:
 
 
 def _run() -> int:
+    log_to_standard_error(logging.WARNING)
     try:
         app()
     except SystemExit as end:
@@ -249,11 +254,13 @@ def _run() -> int:
             _refuse(f"there is no parameter {name!r}" if unknown else f"parameter {name}: {problem['msg']}")
     except (ProblemError, SettingsError, UnreachableError, UnknownCampaignError) as error:
         _refuse(str(error))
+    except RPCError as error:
+        _refuse(f"Temporal refuses: {error} (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY)")
     return 1
 
 
 def _refuse(why: str) -> None:
-    errors.print(why, style="red", markup=False, highlight=False)
+    errors.print(why, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def _stand(desk: Desk, reference: str) -> tuple[bool, RenderableType]:

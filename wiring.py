@@ -94,11 +94,12 @@ def build_channels(settings: Settings) -> dict[str, Channel]:
     return channels
 
 
-def build_sources(settings: Settings) -> dict[str, Any]:
-    """Read-only views of the customer's data, by name. Nothing is connected before it is read."""
+def build_sources(settings: Settings, engine: Engine) -> dict[str, Any]:
+    """Read-only views of the customer's data, by name; `engine` is our own database's, where that has some of it."""
     segments = settings.locks_scan_segments
     connect = partial(dynamodb_client, settings.aws_region, settings.aws_endpoint_url_dynamodb, segments)
-    mapping = create_database_engine(settings.locks_database_url or settings.database_url, pool_size=segments)
+    elsewhere = settings.locks_database_url
+    mapping = create_database_engine(elsewhere, pool_size=segments) if elsewhere else engine
     return {
         "locks": Locks(connect, settings.locks_table, settings.lock_last_check_field, mapping, segments),
     }

@@ -7,9 +7,10 @@ from typing import Any
 import structlog
 import uvloop
 from sqlalchemy import Engine
+from temporalio.service import RPCError, RPCStatusCode
 
 from domain.hand_over import CHANNEL_TIMEOUT, check_nesting
-from settings import Settings, read_settings
+from settings import Settings, SettingsError, read_settings
 from wiring import (
     await_database,
     build_channels,
@@ -30,8 +31,11 @@ def run_worker(settings: Settings) -> None:
     """Returns after SIGINT or SIGTERM, when the sends under way are recorded."""
     check_nesting(CHANNEL_TIMEOUT)
     engine = build_engine(settings, "drumbeat-worker")
-    await_database(engine, settings)
-    uvloop.run(_serve(settings, engine))
+    try:
+        await_database(engine, settings)
+        uvloop.run(_serve(settings, engine))
+    finally:
+        engine.dispose()
 
 
 async def _serve(settings: Settings, engine: Engine) -> None:
@@ -42,12 +46,12 @@ async def _serve(settings: Settings, engine: Engine) -> None:
         engine=engine,
         registry=build_registry(settings),
         channels=channels,
-        sources=build_sources(settings),
+        sources=build_sources(settings, engine),
         links=build_links(settings),
         hash_address=build_hasher(settings),
         slots=settings.worker_slots,
     )
-    await ensure_schedules(client, parts.registry, parts.core_queue)
+    await _ensure_schedules(parts)
     workers = build_workers(parts)
     running = asyncio.ensure_future(asyncio.gather(*(worker.run() for worker in workers)))
     log.info("worker_ready", channels=sorted(channels), campaigns=sorted(parts.registry.campaigns))
@@ -58,7 +62,15 @@ async def _serve(settings: Settings, engine: Engine) -> None:
     await running
     for channel in channels.values():
         channel.close()
-    engine.dispose()
+
+
+async def _ensure_schedules(parts: WorkerParts) -> None:
+    try:
+        await ensure_schedules(parts.client, parts.registry, parts.core_queue)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+            raise
+        raise SettingsError(f"Temporal refuses a schedule, such as LOCK_BATTERY_SCHEDULE: {error}") from error
 
 
 async def _told_to_stop() -> None:

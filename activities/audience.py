@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 from campaigns.registry import Registry
 from db.audience import add_messages, close_snapshot, store_rows
 from db.engine import transaction
-from db.runs import RunView, get_run, plan_of
+from db.runs import RunView, get_run, note_waiting, plan_of
 from domain.message import AudiencePage, Scan
 from domain.problems import ProblemError, TemporaryProblemError
 
@@ -54,6 +54,8 @@ class AudienceSnapshot:
         except ProblemError as error:
             # A table that is not there does not appear by asking again, a server that was away may be back.
             for_good = not isinstance(error, TemporaryProblemError) or activity.info().attempt >= TRIES_AT_MOST
+            with transaction(self._engine) as session:
+                note_waiting(session, run_id, str(error))
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=for_good) from error
         self._make_messages(run_id, progress)
         with transaction(self._engine) as session:

@@ -7,20 +7,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from psycopg.errors import UndefinedColumn, UndefinedTable
 from rich.console import Console
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from activities.nudging import nudge_run, wake_sweep
 from db.engine import transaction
 from db.runs import RunView, find_run
-from settings import Settings, SettingsError, adopt_environment, read_settings
+from domain.problems import ProblemError
+from settings import NothingSetError, Settings, adopt_environment, read_settings
 from wiring import UnreachableError, await_database, build_engine, connect_temporal
 
 EMBEDDED_ENVIRONMENTS = (Path(".drumbeat") / "environment", Path(".drumbeat") / "demo" / "environment")
 """There while `drumbeat up` or `drumbeat demo` runs; read where the environment itself says nothing."""
 
+COURTESY_SECONDS = 3.0
+"""How long a command whose work is done already waits for Temporal."""
+
 T = TypeVar("T")
+
+
+class NotMigratedError(ProblemError):
+    def __init__(self) -> None:
+        super().__init__("the database is not up to date with this version: run `drumbeat migrate` first")
 
 
 class Desk:
@@ -48,33 +60,41 @@ class Desk:
         """The row is committed and holds; that Temporal hears of it now and not in a minute is a courtesy."""
 
         async def nudge() -> None:
-            client = await connect_temporal(self.settings, patience_seconds=3)
+            client = await connect_temporal(self.settings, patience_seconds=COURTESY_SECONDS)
             await nudge_run(client, run.workflow_id)
             if sweep:
                 await wake_sweep(client)
 
         try:
             asyncio.run(nudge())
-        except UnreachableError as error:
-            self.console.print(f"[yellow]It holds; Temporal will notice when it is back: {error}")
+        except (UnreachableError, RPCError) as error:
+            told = f"It holds; Temporal will notice when it is back: {error}"
+            self.console.print(told, style="yellow", markup=False, highlight=False)
 
 
 @contextmanager
 def open_desk(console: Console) -> Iterator[Desk]:
-    """Raises SettingsError and UnreachableError."""
-    settings = _settings()
+    """Raises SettingsError, UnreachableError and NotMigratedError."""
+    settings = find_settings()
     engine = build_engine(settings, "drumbeat-cli")
     try:
         await_database(engine, settings)
         yield Desk(console, settings, engine)
+    except ProgrammingError as error:
+        if isinstance(error.orig, UndefinedTable | UndefinedColumn):
+            raise NotMigratedError from error
+        raise
+    except OperationalError as error:
+        raise UnreachableError(f"PostgreSQL (DATABASE_URL) is lost: {str(error.orig).splitlines()[0]}") from error
     finally:
         engine.dispose()
 
 
-def _settings() -> Settings:
+def find_settings() -> Settings:
+    """The environment's; where it says nothing at all, those of the embedded stack that runs in this folder."""
     try:
         return read_settings()
-    except SettingsError:
+    except NothingSetError:
         embedded = next((file for file in EMBEDDED_ENVIRONMENTS if file.exists()), None)
         if embedded is None:
             raise

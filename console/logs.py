@@ -6,8 +6,10 @@ import sys
 import structlog
 
 
-def log_to_standard_error() -> None:
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+def log_to_standard_error(level: int) -> None:
+    """From this level on; what a command prints on standard output stays alone there."""
+    line = "%(asctime)s %(levelname)s %(name)s %(message)s"
+    logging.basicConfig(level=level, stream=sys.stderr, format=line, force=True)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

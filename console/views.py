@@ -66,7 +66,7 @@ def run_panel(run: RunView, stand: Progress) -> RenderableType:
     ended.add_row(bar, f"{targeted - unfinished} of {targeted} ended, {stand.handed_over} handed over")
     tables = side_by_side(_columns(stand))
     title = f"{run.campaign}  {run.slot}"
-    return Panel(Group(head, ended, Text(), tables), title=title, subtitle=str(run.id), expand=False)
+    return Panel(Group(head, ended, tables), title=title, subtitle=str(run.id), expand=False)
 
 
 def proof_panel(proof: Proof) -> RenderableType:
@@ -95,7 +95,7 @@ def dry_run_view(prediction: DryRun) -> RenderableType:
     ]
     grid = side_by_side(counts_table(title, counts) for title, counts in columns if counts)
     head = Text(f"{prediction.targeted} people are targeted. Nothing was stored, nothing was sent.", style="bold")
-    return Panel(Group(head, Text(), grid, Text(), table), title=f"dry run of {prediction.campaign}", expand=False)
+    return Panel(Group(head, grid, table), title=f"dry run of {prediction.campaign}", expand=False)
 
 
 def side_by_side(tables: Iterable[RenderableType]) -> RenderableType:

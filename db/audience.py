@@ -71,7 +71,11 @@ def close_snapshot(session: Session, run_id: UUID, left_out: Mapping[str, int], 
         .where(Run.id == run_id, Run.targeted.is_(None))
         .values(targeted=targeted, left_out=dict(left_out), noted=dict(noted))
     )
-    session.execute(update(Run).where(Run.id == run_id, Run.state == RunState.QUEUED).values(state=RunState.RUNNING))
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.state == RunState.QUEUED)
+        .values(state=RunState.RUNNING, state_reason=None)
+    )
     cancelled_at = session.scalar(select(Run.cancelled_at).where(Run.id == run_id))
     if cancelled_at is not None:  # in the middle of the snapshot: what was added since is withdrawn too
         withdraw_planned(session, run_id, cancelled_at)
@@ -113,7 +117,9 @@ def _with_devices(
         return recipient
     reachable = {channel: addresses for channel, addresses in own.items() if channel in channels}
     return replace(
-        recipient, addresses=united_addresses([recipient.addresses, reachable]), acknowledges=bool(reachable)
+        recipient,
+        addresses=united_addresses([recipient.addresses, reachable]),
+        acknowledges=recipient.acknowledges or bool(reachable),
     )
 
 

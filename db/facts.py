@@ -127,9 +127,7 @@ def _may_be_delivered(message: Message) -> bool:
     """Where not (it ended as failed, or withdrawn), what came is kept as it came and changes nothing."""
     state = MessageState(message.state)
     return (
-        message.ended_at is None
-        or state is MessageState.DELIVERED
-        or may_leave_its_end(state, MessageState.DELIVERED)
+        message.ended_at is None or state is MessageState.DELIVERED or may_leave_its_end(state, MessageState.DELIVERED)
     )
 
 

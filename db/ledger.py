@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import groupby
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from db.runs import get_run, plan_of
 from db.situation import attempt_facts, message_facts
@@ -97,22 +98,24 @@ def _messages(session: Session, run_id: UUID, plan: Plan) -> Iterator[MessageFac
     """In pages, so that a run of millions is proven in flat memory."""
     after: UUID | None = None
     while True:
-        query = select(Message).where(Message.run_id == run_id).order_by(Message.id).limit(_PAGE)
-        page = session.scalars(query.where(Message.id > after) if after else query).all()
+        page = _page(session, run_id, after)
         if not page:
             return
-        attempts = _attempts(session, [message.id for message in page])
-        yield from (message_facts(message, tuple(attempts[message.id]), plan) for message in page)
-        after = page[-1].id
+        yield from (message_facts(message, attempts, plan) for message, attempts in page)
+        after = page[-1][0].id
         session.expunge_all()
 
 
-def _attempts(session: Session, message_ids: list[UUID]) -> dict[UUID, list[AttemptFacts]]:
-    attempts: dict[UUID, list[AttemptFacts]] = defaultdict(list)
-    query = select(Attempt).where(Attempt.message_id.in_(message_ids)).order_by(Attempt.number)
-    for attempt in session.scalars(query):
-        attempts[attempt.message_id].append(attempt_facts(attempt))
-    return attempts
+def _page(session: Session, run_id: UUID, after: UUID | None) -> list[tuple[Message, tuple[AttemptFacts, ...]]]:
+    """In one statement, which sees one moment: read apart, a record in between would look like a difference."""
+    chosen = select(Message).where(Message.run_id == run_id).order_by(Message.id).limit(_PAGE)
+    message = aliased(Message, (chosen.where(Message.id > after) if after else chosen).subquery())
+    joined = select(message, Attempt).outerjoin(Attempt, Attempt.message_id == message.id)
+    rows = session.execute(joined.order_by(message.id, Attempt.number))
+    return [
+        (each, tuple(attempt_facts(attempt) for _, attempt in group if attempt))
+        for each, group in groupby(rows, key=lambda row: row[0])
+    ]
 
 
 def _states(session: Session, run_id: UUID) -> dict[str, int]:

@@ -103,6 +103,11 @@ def list_runs(session: Session, limit: int = 50, before: datetime | None = None)
     return [RunView.model_validate(run) for run in session.scalars(query)]
 
 
+def note_waiting(session: Session, run_id: UUID, reason: str) -> None:
+    """Why a run does not begin yet, for whoever looks at it."""
+    session.execute(update(Run).where(Run.id == run_id, Run.state == RunState.QUEUED).values(state_reason=reason))
+
+
 def fail_run(session: Session, run_id: UUID, reason: str) -> None:
     session.execute(
         update(Run)

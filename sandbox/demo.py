@@ -89,6 +89,8 @@ def _play(console: Console, order: DemoOrder, stack: Stack, world: World, began:
                     scene = _Scene(engine, run_id, live)
                     _pause_and_resume(console, api, stack, scene)
                     scene.until("the run has ended", lambda run, _: run.closed_at is not None)
+        if not console.is_terminal:
+            console.print()  # a live view that is not on a terminal ends without a line's end
         return _figures(engine, run_id, stack, time.monotonic() - began)
     finally:
         engine.dispose()

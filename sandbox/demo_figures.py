@@ -72,7 +72,7 @@ def figures_view(figures: Figures) -> RenderableType:
             counts_table("worth a look", figures.noted),
         ]
     )
-    return Panel(Group(verdict, head, Text(), _books(figures), Text(), grid), title="the demo's run", expand=False)
+    return Panel(Group(verdict, head, _books(figures), grid), title="the demo's run", expand=False)
 
 
 def _books(figures: Figures) -> Table:

@@ -241,9 +241,9 @@ def test_an_unknown_campaign_is_refused_with_those_that_there_are(
         ("stale_after_days=soon", "parameter stale_after_days: Input should be a valid integer"),
         ("stale_after_days=0", "parameter stale_after_days: Input should be greater than or equal to 1"),
         ("stale_after_days=[1]", "parameter stale_after_days: Input should be a valid integer"),
-        ("colour=red", "parameter colour: Extra inputs are not permitted"),
-        ("[/]=1", "parameter [/]: Extra inputs are not permitted"),
-        ("[red]=1", "parameter [red]: Extra inputs are not permitted"),
+        ("colour=red", "there is no parameter 'colour'"),
+        ("[/]=1", "there is no parameter '[/]'"),
+        ("[red]=1", "there is no parameter '[red]'"),
     ],
 )
 def test_a_bad_parameter_is_named(drumbeat: Terminal, options: tuple[str, ...], param: str, problem: str) -> None:
@@ -289,7 +289,8 @@ def test_a_run_without_a_worker_is_started_and_says_that_nobody_has_taken_it_up(
     assert f"Started before: run {run_id}" in second.out
 
 
-def test_a_dry_run_whose_dynamodb_is_away_says_so(drumbeat: Terminal) -> None:
+def test_a_dry_run_whose_dynamodb_is_away_says_so(drumbeat: Terminal, engine: Engine) -> None:
+    change(engine, "create table public.lock_user_mapping (lock_id text, user_id text, fcm_id text)")
     url = f"http://{LOOPBACK}:{free_port()}"
     aws = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
     said = drumbeat("run", "lock_battery", "--dry-run", AWS_ENDPOINT_URL_DYNAMODB=url, **aws)
@@ -366,8 +367,8 @@ def test_a_pause_can_be_repeated(drumbeat: Terminal, engine: Engine) -> None:
     first, second = drumbeat("pause", str(run_id)), drumbeat("pause", str(run_id))
     assert (first.code, first.out) == (0, "Paused; 0 in flight.\n")
     assert (second.code, second.out) == (0, "Was paused already; 0 in flight.\n")
-    assert [entry.action for entry in stored(engine, AuditEntry)] == ["pause"]
-    assert stored(engine, AuditEntry)[0].actor.startswith("cli:")
+    assert [entry.action for entry in stored(engine, AuditEntry)] == ["start", "pause"]
+    assert stored(engine, AuditEntry)[-1].actor.startswith("cli:")
 
 
 def test_a_paused_run_goes_on(drumbeat: Terminal, engine: Engine) -> None:

@@ -11,7 +11,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 SESSION_EXPIRY_SECONDS = 24 * 3600
-_SUBSCRIBE_SECONDS = 15.0
+_SUBSCRIBE_SECONDS = 30.0
 
 
 class DeviceSession:

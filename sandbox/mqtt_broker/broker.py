@@ -11,6 +11,9 @@ from sandbox.mqtt_broker.connection import Connection
 from sandbox.mqtt_broker.exchange import Exchange
 from sandbox.ports import LOOPBACK
 
+_BACKLOG = 1024
+"""A fleet connects all at once; whom a short queue drops tries again only after seconds."""
+
 
 class MqttBroker:
     """A broker on a free loopback port and a thread of its own, from `start` (or `with`) to `stop`.
@@ -99,6 +102,7 @@ class MqttBroker:
             LOOPBACK,
             self._port,
             ssl=self._tls,
+            backlog=_BACKLOG,
         )
         self._port = self._server.sockets[0].getsockname()[1]
 

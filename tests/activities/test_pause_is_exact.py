@@ -21,7 +21,7 @@ from tests.fakes import FakeChannel, FakeLinks, a_person
 
 SENDERS = 50
 PAUSES = 20
-MESSAGES = 1500
+MESSAGES = 800
 SLOWEST_HAND_OVER = 0.05
 
 
@@ -82,7 +82,7 @@ class Traffic:
 
     def _await_some_hand_overs(self) -> None:
         """A random number, so that the pause comes at a random moment in the middle of the traffic."""
-        goal = len(self.channel.accepted) + random.randint(5, 40)  # noqa: S311 - it keeps no secret
+        goal = len(self.channel.accepted) + random.randint(3, 25)  # noqa: S311 - it keeps no secret
         give_up = time.monotonic() + 20
         while len(self.channel.accepted) < goal:
             assert time.monotonic() < give_up, f"the traffic stands still at {len(self.channel.accepted)} hand-overs"

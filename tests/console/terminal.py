@@ -1,4 +1,4 @@
-"""The command `drumbeat` as a person types it: through `main`, in this process, with the text that it shows."""
+"""The command `drumbeat` as a person types it: all but the end of the process, with the text that it shows."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from cli import main
+from cli import _run
 from tests.environment import alone
 
 WIDE = {"COLUMNS": "200"}
@@ -39,10 +39,9 @@ class Terminal:
 
 
 def _code_of(words: tuple[str, ...]) -> int:
-    with pytest.MonkeyPatch.context() as patches, pytest.raises(SystemExit) as ended:
+    with pytest.MonkeyPatch.context() as patches:
         patches.setattr(sys, "argv", ["drumbeat", *words])
-        main()
-    return int(ended.value.code or 0)
+        return _run()
 
 
 @contextmanager
