@@ -102,7 +102,7 @@ class DryRunner:
             situation = look(session, message_id, self.hash_address)
             if situation is None:
                 raise RuntimeError(f"message {message_id} of a dry run vanished")
-            decision, address = _count(prediction, situation)
+            decision, address = self._count(prediction, situation)
             if len(prediction.samples) < SAMPLES:
                 recipient = recipient_of(session.get_one(MessageRow, message_id))
                 written = campaign.message(recipient, parameters)
@@ -110,17 +110,22 @@ class DryRunner:
                 prediction.samples.append(sample)
             session.expunge_all()
 
+    def _count(self, prediction: DryRun, situation: Situation) -> tuple[str, str | None]:
+        """What would be done first, in a word; and the address, where something is sent."""
+        step = next_step(situation.message, situation.plan, situation.run, situation.person, situation.now)
+        match step:
+            case Send(channel=channel, address=address) if channel in self.channels:
+                prediction.by_channel[channel] += 1
+                return channel, address
+            case Send(channel=channel):
+                return _deferred(prediction, f"{channel}_off")
+            case Wait(reason=reason):
+                return _deferred(prediction, reason)
+            case Done(state=state, reason=reason):
+                prediction.not_sent[reason or state] += 1
+                return reason or state, None
 
-def _count(prediction: DryRun, situation: Situation) -> tuple[str, str | None]:
-    """What would be done first, in a word; and the address, where something is sent."""
-    step = next_step(situation.message, situation.plan, situation.run, situation.person, situation.now)
-    match step:
-        case Send(channel=channel, address=address):
-            prediction.by_channel[channel] += 1
-            return channel, address
-        case Wait(reason=reason):
-            prediction.deferred[reason] += 1
-            return f"waits: {reason}", None
-        case Done(state=state, reason=reason):
-            prediction.not_sent[reason or state] += 1
-            return reason or state, None
+
+def _deferred(prediction: DryRun, reason: str) -> tuple[str, None]:
+    prediction.deferred[reason] += 1
+    return f"waits: {reason}", None

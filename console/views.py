@@ -34,6 +34,11 @@ _STATE_STYLES = {
 }
 
 
+def plain(text: str, style: str = "") -> Text:
+    """Text from outside as it is: rich would take what stands in brackets as an order, a terminal what follows ESC."""
+    return Text("".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text), style)
+
+
 def state_text(state: str) -> Text:
     return Text(state, style=_RUN_STYLES.get(RunState(state), ""))
 
@@ -42,7 +47,8 @@ def runs_table(runs: Iterable[RunView]) -> RenderableType:
     table = _table("run", "campaign", "slot", "state", ("targeted", "right"), "started")
     for run in runs:
         targeted = "" if run.targeted is None else str(run.targeted)
-        table.add_row(str(run.id)[:8], run.campaign, run.slot, state_text(run.state), targeted, _when(run.started_at))
+        name, started = (plain(run.campaign), plain(run.slot)), _when(run.started_at)
+        table.add_row(str(run.id)[:8], *name, state_text(run.state), targeted, started)
     return table if table.row_count else Text("No run yet: `drumbeat run CAMPAIGN` starts one.")
 
 
@@ -52,7 +58,7 @@ def campaigns_table(registry: Registry) -> RenderableType:
         schedule = f"{campaign.schedule.cron} {campaign.schedule.zone}" if campaign.schedule else "never"
         parameters = registry.parameters(campaign.name, {}).model_dump()
         shown = ", ".join(f"{name}={value}" for name, value in parameters.items())
-        table.add_row(campaign.name, campaign.purpose, schedule, shown)
+        table.add_row(*map(plain, (campaign.name, campaign.purpose, schedule, shown)))
     return table
 
 
@@ -60,12 +66,12 @@ def run_panel(run: RunView, stand: Progress) -> RenderableType:
     """One run as it stands: a bar of what has ended, states, channels, holds and clicks."""
     targeted = run.targeted or 0
     unfinished = stand.states.get("planned", 0) + stand.states.get("sending", 0) + stand.awaiting
-    head = Text.assemble(state_text(run.state), f"  {run.state_reason or ''}", style="bold")
+    head = Text.assemble(state_text(run.state), "  ", plain(run.state_reason or ""), style="bold")
     ended = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=max(targeted, 1), completed=max(targeted - unfinished, 0), width=30)
     ended.add_row(bar, f"{targeted - unfinished} of {targeted} ended, {stand.handed_over} handed over")
     tables = side_by_side(_columns(stand))
-    title = f"{run.campaign}  {run.slot}"
+    title = plain(f"{run.campaign}  {run.slot}")
     return Panel(Group(head, ended, tables), title=title, subtitle=str(run.id), expand=False)
 
 
@@ -73,7 +79,7 @@ def proof_panel(proof: Proof) -> RenderableType:
     verdict = Text("balanced", style="bold green") if proof.balanced else Text("DOES NOT BALANCE", style="bold red")
     table = _table("message", "is", "should be", "why")
     for each in proof.differences:
-        table.add_row(str(each.message_id), each.state, each.expected, each.why)
+        table.add_row(str(each.message_id), each.state, each.expected, plain(each.why))
     counts = Text(
         f"{proof.targeted} targeted at the snapshot, {proof.rows} rows now, "
         f"{proof.unfinished} not ended yet, {proof.different} not what their attempts make of them"
@@ -85,7 +91,7 @@ def proof_panel(proof: Proof) -> RenderableType:
 def dry_run_view(prediction: DryRun) -> RenderableType:
     table = _table("recipient", "first", "address", "text")
     for each in prediction.samples:
-        table.add_row(each.recipient_id, each.decision, each.address, f"{each.title}: {each.body}")
+        table.add_row(*map(plain, (each.recipient_id, each.decision, each.address, f"{each.title}: {each.body}")))
     columns = [
         ("would be sent by", prediction.by_channel),
         ("would wait", prediction.deferred),
@@ -95,7 +101,8 @@ def dry_run_view(prediction: DryRun) -> RenderableType:
     ]
     grid = side_by_side(counts_table(title, counts) for title, counts in columns if counts)
     head = Text(f"{prediction.targeted} people are targeted. Nothing was stored, nothing was sent.", style="bold")
-    return Panel(Group(head, grid, table), title=f"dry run of {prediction.campaign}", expand=False)
+    title = plain(f"dry run of {prediction.campaign}")
+    return Panel(Group(head, grid, table), title=title, expand=False)
 
 
 def side_by_side(tables: Iterable[RenderableType]) -> RenderableType:
@@ -106,7 +113,7 @@ def side_by_side(tables: Iterable[RenderableType]) -> RenderableType:
 def counts_table(title: str, counts: Mapping[Any, int], styles: Mapping[MessageState, str] | None = None) -> Table:
     table = _table(title, ("", "right"))
     for name, count in sorted(counts.items(), key=lambda item: -item[1]):
-        table.add_row(Text(name.replace("_", " "), style=dict(styles or {}).get(name, "")), str(count))
+        table.add_row(plain(name.replace("_", " "), dict(styles or {}).get(name, "")), str(count))
     return table
 
 
@@ -126,7 +133,7 @@ def _table(*columns: str | tuple[str, str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         name, justify = column if isinstance(column, tuple) else (column, "left")
-        table.add_column(name, justify="right" if justify == "right" else "left")
+        table.add_column(plain(name), justify="right" if justify == "right" else "left")
     return table
 
 

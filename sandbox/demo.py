@@ -24,7 +24,7 @@ from sandbox.demo_figures import Figures, cast_view, figures_view
 from sandbox.people import World, invent_world
 from sandbox.polling import wait_until
 from sandbox.stack import Stack
-from sandbox.up import addresses, devices_at_work, wait_for_stop
+from sandbox.up import addresses, devices_at_work, say_on, wait_for_stop
 from sandbox.visitors import Visitors
 
 DATA = Path(".drumbeat") / "demo"
@@ -65,6 +65,7 @@ def run_demo(console: Console, order: DemoOrder) -> Figures:
         figures = _play(console, order, stack, world, began)
         console.print(figures_view(figures))
         if order.json_file:
+            order.json_file.parent.mkdir(parents=True, exist_ok=True)
             order.json_file.write_text(json.dumps(figures.as_json(), indent=2) + "\n")
         if not order.once:
             console.print(addresses(stack, order.data))
@@ -74,7 +75,7 @@ def run_demo(console: Console, order: DemoOrder) -> Figures:
 
 def _start(console: Console, order: DemoOrder, running: ExitStack) -> Stack:
     with console.status("starting …") as status:
-        return running.enter_context(Stack(order.data, status.update, settings=_DEMO_SETTINGS))
+        return running.enter_context(Stack(order.data, say_on(status), settings=_DEMO_SETTINGS))
 
 
 def _play(console: Console, order: DemoOrder, stack: Stack, world: World, began: float) -> Figures:
@@ -111,7 +112,10 @@ class _Scene:
     run_id: UUID
     live: Live
 
-    def until(self, what: str, happened: Callable[[RunView, Progress], bool]) -> None:
+    def until(self, what: str, happened: Callable[[RunView, Progress], bool]) -> RunView:
+        """The run as it was then."""
+        seen: list[RunView] = []
+
         def look() -> bool:
             try:
                 with transaction(self.engine) as session:
@@ -119,13 +123,17 @@ class _Scene:
             except NoSuchRunError:
                 return False  # no worker has taken it up yet
             self.live.update(run_panel(run, stand), refresh=True)
+            seen[:] = [run]
             return happened(run, stand)
 
         wait_until(look, ENDS_WITHIN_SECONDS, what, look_every_seconds=_LOOK_EVERY_SECONDS)
+        return seen[0]
 
 
 def _pause_and_resume(console: Console, api: httpx2.Client, stack: Stack, scene: _Scene) -> None:
-    scene.until("enough is handed over to pause", lambda run, stand: _share(run, stand) >= PAUSE_AT_SHARE)
+    """Not at all where everything has ended before."""
+    if scene.until("enough is handed over to pause", enough_to_pause).closed_at:
+        return
     paused = api.post(f"/api/v1/runs/{scene.run_id}/pause").raise_for_status().json()
     accepted = _accepted(stack)
     console.print(f"[yellow]Paused with {sum(accepted.values())} handed over, {paused['in_flight']} in flight.")
@@ -138,8 +146,9 @@ def _pause_and_resume(console: Console, api: httpx2.Client, stack: Stack, scene:
     )
 
 
-def _share(run: RunView, stand: Progress) -> float:
-    return stand.handed_over / run.targeted if run.targeted else 0.0
+def enough_to_pause(run: RunView, stand: Progress) -> bool:
+    """Or never: of a small world, nobody may have a phone that works."""
+    return run.closed_at is not None or stand.handed_over >= PAUSE_AT_SHARE * max(run.targeted or 0, 1)
 
 
 def _accepted(stack: Stack) -> dict[str, int]:

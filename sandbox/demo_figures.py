@@ -38,7 +38,9 @@ class Figures:
         return sum(count for state, count in self.attempts.get(channel, {}).items() if state in HANDED_OVER)
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"run_id": str(self.run_id)}
+        """Every channel has its attempts, also where there were none."""
+        attempts = {channel: self.attempts.get(channel, {}) for channel in self.provider_accepted}
+        return asdict(self) | {"run_id": str(self.run_id), "attempts": attempts}
 
 
 def cast_view(world: World) -> RenderableType:

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
+from rich.status import Status
 
 from sandbox.devices import Delays, Device, DeviceFleet
 from sandbox.people import World, invent_world
-from sandbox.stack import Stack
+from sandbox.stack import Say, Stack
 
 DATA = Path(".drumbeat")
 LOCKS, SEED = 200, 7
@@ -20,7 +22,7 @@ LOCKS, SEED = 200, 7
 
 def stay_up(console: Console, folder: Path = DATA) -> None:
     """Servers, simulated providers, invented locks and owners, a worker and the API, until a person stops it."""
-    with console.status("starting …") as status, Stack(folder, status.update) as stack:
+    with console.status("starting …") as status, Stack(folder, say_on(status)) as stack:
         world = invent_world(LOCKS, SEED, datetime.now(UTC))
         stack.populate(world)
         with devices_at_work(stack, world, SEED):
@@ -28,6 +30,11 @@ def stay_up(console: Console, folder: Path = DATA) -> None:
             console.print(addresses(stack, folder))
             wait_for_stop()
             console.print("Stopping. What it knows is kept.")
+
+
+def say_on(status: Status) -> Say:
+    """Words from servers and compilers are shown as they are."""
+    return lambda text: status.update(escape(text))
 
 
 @contextmanager
@@ -46,7 +53,7 @@ def addresses(stack: Stack, folder: Path) -> Panel:
         f"API         {stack.api_url}/docs",
         f"Metrics     {stack.api_url}/metrics",
         f"Temporal    {stack.temporal_ui or stack.temporal_address}",
-        f"Logs        {folder}",
+        f"Logs        {escape(str(folder))}",
         "",
         "[yellow]No API key is asked for, since everything is on loopback alone.[/]",
         "In another terminal: [bold].venv/bin/drumbeat runs[/]",

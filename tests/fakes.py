@@ -1,6 +1,7 @@
 """Stand-ins for what a test does not want to be about: a channel that does as it is told, a campaign on a list."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from campaigns.campaign import Campaign, Parameters
 from channels.interface import ChannelFacts, Outgoing, Receipt
 from domain.message import AudiencePage, Message, Recipient, Scan
 from domain.plan import Cap, Plan, Rung
+from domain.problems import ProblemError
 from domain.states import Awaited
 
 Behaviour = Callable[[Outgoing, str], None]
@@ -32,6 +34,8 @@ class FakeChannel:
     accepted: list[tuple[Outgoing, str, datetime]] = field(default_factory=list)
     calls: list[tuple[Outgoing, str]] = field(default_factory=list)
     prepared: Callable[[], None] = lambda: None
+    slowness: float = 0
+    """Seconds from the hand-over to the answer."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -46,6 +50,7 @@ class FakeChannel:
             self.calls.append((message, address))
         self.behave(message, address)
         self.take(message, address)
+        time.sleep(self.slowness)
         return Receipt(f"{self.name}-{message.message_id}")
 
     def take(self, message: Outgoing, address: str) -> None:
@@ -76,9 +81,18 @@ class People:
 
     recipients: Sequence[Recipient]
     scans: list[Scan] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+    """Closed by `clear`: the pages wait for `set`."""
+    failure: str | None = None
+
+    def __post_init__(self) -> None:
+        self.gate.set()
 
     def pages(self, scan: Scan) -> Iterator[AudiencePage]:
         self.scans.append(scan)
+        self.gate.wait()
+        if self.failure:
+            raise ProblemError(self.failure)
         for start in range(int(scan.bookmarks.get("0") or 0), len(self.recipients), 50):
             end = start + 50
             yield AudiencePage(tuple(self.recipients[start:end]), {"seen": 1}, {}, ("0", str(end)))

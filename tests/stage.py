@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.nudging import nudge
 from activities.orders import SweepReport
@@ -23,13 +24,12 @@ from db.facts import TakenAcknowledgement, take_acknowledgement
 from db.ledger import Progress, Proof, progress, prove
 from db.runs import RunView, get_run
 from db.tables import Attempt, Message, Run
-from domain.hashing import AddressHasher
 from domain.ids import message_id_of, message_workflow_id
+from tests.db.scene import HASHER, Row, Scene
 from tests.fakes import FakeChannel, FakeLinks, People, a_probe
 from workflows.sweep import Sweep
 from workflows.workers import WorkerParts, build_workers
 
-HASHER = AddressHasher(b"a key for tests, and for tests only")
 PATIENCE_SECONDS = 60
 
 
@@ -61,9 +61,9 @@ class Stage:
         )
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
-        """Workers, as long as the block lasts."""
-        workers = build_workers(self.parts(self.client))
+    async def working(self, *, as_another_process: bool = False) -> AsyncIterator[None]:
+        """Workers, as long as the block lasts; two sets at once need connections of their own."""
+        workers = build_workers(self.parts(await self._connection() if as_another_process else self.client))
         running = asyncio.gather(*(worker.run() for worker in workers))
         try:
             yield
@@ -71,13 +71,20 @@ class Stage:
             await asyncio.gather(*(worker.shutdown() for worker in workers))
             await running
 
+    async def _connection(self) -> Client:
+        address = self.client.service_client.config.target_host
+        return await Client.connect(address, data_converter=pydantic_data_converter)
+
     async def start(self, key: str | None = None, limit: int | None = None, **parameters: Any) -> Started:  # noqa: ANN401 - any parameter
         order = StartOrder("probe", parameters, key or uuid4().hex, limit, "test")
         return await start_run(self.client, self.registry, order, self.queue)
 
     async def sweep(self) -> SweepReport:
         """What the schedule does every minute."""
-        return await self.client.execute_workflow(Sweep.run, id=f"sweep-{uuid4()}", task_queue=self.queue)
+        return await (await self.start_sweep()).result()
+
+    async def start_sweep(self) -> WorkflowHandle[Sweep, SweepReport]:
+        return await self.client.start_workflow(Sweep.run, id=f"sweep-{uuid4()}", task_queue=self.queue)
 
     def let_devices_acknowledge(self, *channels: str, whom: Callable[[Outgoing], bool] = everybody) -> None:
         """From now on they answer as soon as they have the message, often before its send is recorded."""
@@ -123,7 +130,8 @@ class Stage:
 
         await self.until("the message has ended", has_ended)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            result: str = await self.client.get_workflow_handle(message_workflow_id(message_id), result_type=str).result()
+            handle = self.client.get_workflow_handle(message_workflow_id(message_id), result_type=str)
+            result: str = await handle.result()
             return result
 
     async def history(self, workflow_id: str) -> list[HistoryEvent]:
@@ -137,6 +145,22 @@ class Stage:
 
     async def cancel(self, run_id: UUID) -> control.Cancelled:
         return await asyncio.to_thread(control.cancel, self.engine, run_id, "test")
+
+    async def release(self, run_id: UUID, up_to: int | None) -> int:
+        return await asyncio.to_thread(control.release, self.engine, run_id, "test", up_to)
+
+    def batch_without_workflows(self) -> UUID:
+        """A run whose only batch was opened, by somebody who died before a single workflow was started."""
+        return Scene(self.engine).opened(*self.people.recipients)
+
+    def backdate(self, run_id: UUID) -> None:
+        """All that is due has been for a minute, so that Sweep takes it up without a wait."""
+        with transaction(self.engine) as session:
+            due = update(Message).where(Message.run_id == run_id, Message.due_at.is_not(None))
+            session.execute(due.values(due_at=datetime.now(UTC) - timedelta(minutes=1)))
+
+    def stored(self, table: type[Row], **values: object) -> list[Row]:
+        return Scene(self.engine).stored(table, **values)
 
     def run(self, run_id: UUID) -> RunView:
         with transaction(self.engine) as session:

@@ -205,5 +205,3 @@ def in_threads(number: int, action: Callable[[int], T]) -> list[T]:
 
     with ThreadPoolExecutor(number) as pool:
         return list(pool.map(begin, range(number)))
-
-

@@ -12,6 +12,7 @@ from db.audience import add_messages, close_snapshot, store_rows
 from db.engine import transaction
 from db.runs import move_on
 from db.tables import Attempt, Message
+from domain.hand_over import HAND_OVER_LIMIT
 from domain.ladder import Done, Wait
 from domain.problems import NoSuchRunError, RunIsBusyError, WrongStateError
 from domain.states import FailureKind, HoldReason, MessageState, RunState
@@ -92,7 +93,7 @@ def test_a_pause_waits_while_a_claim_may_still_be_handed_over(scene: Scene) -> N
     control.pause(scene.engine, run_id, "test")
     with transaction(scene.engine) as session:
         age = session.execute(text("select clock_timestamp() - claimed_at from drumbeat.attempts")).scalar_one()
-    assert age >= control.HAND_OVER_LIMIT
+    assert age >= HAND_OVER_LIMIT
 
 
 def test_a_pause_that_cannot_have_the_lock_changes_nothing_and_says_so(scene: Scene) -> None:

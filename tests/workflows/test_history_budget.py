@@ -91,7 +91,9 @@ def test_a_pause_costs_12_events_more_at_most(stage: Stage) -> None:
             before = stage.messages(run_id)[0].due_at
             await stage.pause(run_id)
             await stage.resume(run_id)
-            await stage.until("it has looked at its shifted deadline", lambda: stage.messages(run_id)[0].due_at != before)
+            await stage.until(
+                "it has looked at its shifted deadline", lambda: stage.messages(run_id)[0].due_at != before
+            )
             await stage.acknowledge(stage.attempts(run_id)[0].id)
             return await events_of_message(stage, run_id)
 
