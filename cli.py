@@ -82,8 +82,7 @@ def run(
     parameters = _parameters(param or [])
     with open_desk(console) as desk:
         registry = build_registry(desk.settings)
-        # Before anything is waited for: a wrong word is answered at once.
-        wanted = registry.parameters(campaign, parameters)
+        wanted = registry.parameters(campaign, parameters)  # a wrong word is answered before Temporal is waited for
         if dry_run:
             channels, sources = build_channels(desk.settings), build_sources(desk.settings, desk.engine)
             runner = DryRunner(desk.engine, channels, sources, build_hasher(desk.settings))

@@ -4,7 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +21,10 @@ from db.ledger import Progress, progress, prove
 from db.runs import RunView, get_run
 from domain.problems import NoSuchRunError
 from sandbox.demo_figures import Figures, cast_view, figures_view
+from sandbox.folder_lock import FolderInUseError, lock_folder
 from sandbox.people import World, invent_world
 from sandbox.polling import wait_until
-from sandbox.stack import Stack
+from sandbox.stack import Stack, StackNotStartedError
 from sandbox.up import addresses, devices_at_work, say_on, wait_for_stop
 from sandbox.visitors import Visitors
 
@@ -33,6 +34,7 @@ PAUSE_AT_SHARE = 0.4
 """Of the audience handed over."""
 PAUSE_SECONDS = 3.0
 ENDS_WITHIN_SECONDS = 400.0
+PREVIOUS_ENDS_SECONDS = 30.0
 _LOOK_EVERY_SECONDS = 0.25
 _ANSWER_SECONDS = 30.0
 _DEMO_SETTINGS = {
@@ -55,7 +57,6 @@ class DemoOrder:
 def run_demo(console: Console, order: DemoOrder) -> Figures:
     """Returns when the run has ended and, unless `once`, a person has stopped it."""
     began = time.monotonic()
-    shutil.rmtree(order.data, ignore_errors=True)
     world = invent_world(order.locks, order.seed, datetime.now(UTC))
     with ExitStack() as running:
         stack = _start(console, order, running)
@@ -75,7 +76,17 @@ def run_demo(console: Console, order: DemoOrder) -> Figures:
 
 def _start(console: Console, order: DemoOrder, running: ExitStack) -> Stack:
     with console.status("starting …") as status:
+        _empty(order.data)
         return running.enter_context(Stack(order.data, say_on(status), settings=_DEMO_SETTINGS))
+
+
+def _empty(folder: Path) -> None:
+    """Waits for an earlier demo to end; what one that goes on has there is left alone."""
+    try:
+        with closing(lock_folder(folder / "postgres", within_seconds=PREVIOUS_ENDS_SECONDS)):
+            shutil.rmtree(folder, ignore_errors=True)
+    except FolderInUseError as error:
+        raise StackNotStartedError(str(error)) from error
 
 
 def _play(console: Console, order: DemoOrder, stack: Stack, world: World, began: float) -> Figures:

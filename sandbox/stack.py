@@ -13,15 +13,18 @@ from urllib.request import urlopen
 from db.engine import create_database_engine
 from db.migrate import migrate
 from domain.hand_over import SHUTDOWN_GRACE
+from domain.problems import ProblemError
 from sandbox.dynamodb import DynamoDbServer, create_locks_table
+from sandbox.embedded_server import ServerNotStartedError
 from sandbox.fcm import FcmSimulator
-from sandbox.leash import Leash, leashed
+from sandbox.folder_lock import FolderInUseError
+from sandbox.leash import CommandNotStartedError, Leash, leashed
 from sandbox.mqtt_broker import MqttBroker
 from sandbox.people import World, seed_devices, seed_dynamodb, seed_mapping
 from sandbox.polling import wait_until
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.postgres import PostgresServer
-from sandbox.temporal_binary import find_or_install
+from sandbox.temporal_binary import TemporalNotFoundError, find_or_install
 from sandbox.temporal_server import TemporalServer
 from settings import temporal_address_from_environment
 
@@ -33,6 +36,13 @@ LOCKS_TABLE = "locks"
 LAST_CHECK_FIELD = "last_battery_check"
 _API_PORT = 8000
 _READY_SECONDS = 90.0
+
+
+class StackNotStartedError(ProblemError):
+    """The text says why."""
+
+
+_REFUSALS = (CommandNotStartedError, FolderInUseError, ServerNotStartedError, TemporalNotFoundError, TimeoutError)
 
 
 class Stack:
@@ -47,7 +57,7 @@ class Stack:
         self._settings = dict(settings or {})
         self._running = ExitStack()
         self.postgres = PostgresServer(self.folder / "postgres", durable=durable)
-        self.fcm = FcmSimulator(self._made("fcm"), slow_seconds=1.0, retry_after="2")
+        self.fcm: FcmSimulator
         self.broker = MqttBroker()
         self.dynamodb = DynamoDbServer(self.folder / "dynamodb")
         self.temporal_address = ""
@@ -55,6 +65,14 @@ class Stack:
         self.environment: dict[str, str] = {}
 
     def __enter__(self) -> Self:
+        """Raises StackNotStartedError; nothing runs then."""
+        try:
+            self._start_all()
+        except _REFUSALS as error:
+            raise StackNotStartedError(str(error)) from error
+        return self
+
+    def _start_all(self) -> None:
         with ExitStack() as starting:
             self._start_servers(starting)
             self.environment = self._environment()
@@ -69,7 +87,6 @@ class Stack:
             self._await_ready()
             starting.callback(self._write_environment().unlink)
             self._running = starting.pop_all()
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._running.close()
@@ -98,6 +115,8 @@ class Stack:
             program = find_or_install(self._say)
         self._say("PostgreSQL …")
         starting.enter_context(self.postgres)
+        # After PostgreSQL, which has the folder's lock: these certificates would replace those of a stack that runs.
+        self.fcm = FcmSimulator(self._made("fcm"), slow_seconds=1.0, retry_after="2")
         if program:
             self._say("Temporal …")
             temporal = starting.enter_context(TemporalServer(self.folder / "temporal", program))
@@ -149,7 +168,7 @@ class Stack:
         def ready() -> bool:
             for child in (self.worker, self.api):
                 if child.poll() is not None:
-                    raise RuntimeError(f"a part of the stack ended at once:\n{child.tail()}")
+                    raise StackNotStartedError(f"a part of the stack ended at once:\n{child.tail()}")
             return "worker_ready" in self.worker.tail(50) and _answers(f"{self.api_url}/readyz")
 
         wait_until(ready, _READY_SECONDS, "the worker and the API are ready")

@@ -17,17 +17,18 @@ from db.engine import create_database_engine
 from db.tables import Attempt, Message
 from domain.clicks import ClickClass
 from domain.states import MessageState
-from sandbox.demo import DemoOrder, run_demo
+from sandbox.demo import DemoOrder, enough_to_pause, run_demo
 from sandbox.demo_figures import Figures
 from sandbox.people import Expected, Phone, World, invent_world
 from sandbox.postgres import PostgresServer
+from tests.console.test_views import RUN, STAND
 
 LOCKS, SEED = 40, 90
 """A world with every kind of visit, six kinds of devices, and phones that were replaced."""
-KEYS = set(
-    "run_id targeted states attempts provider_accepted clicks people_clicked handed_over left_out noted "
-    "balanced seconds".split()
-)
+KEYS = {
+    *("run_id", "targeted", "states", "attempts", "provider_accepted", "clicks", "balanced", "seconds"),
+    *("people_clicked", "handed_over", "left_out", "noted"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +127,18 @@ def test_people_without_any_way_to_reach_them_are_suppressed(engine: Engine, wor
         states = {each.recipient_id: each.state for each in session.scalars(select(Message))}
     assert unreachable
     assert {states[each] for each in unreachable} == {MessageState.SUPPRESSED}
+
+
+@pytest.mark.parametrize(
+    ("handed_over", "closed_at", "enough"),
+    [(3, None, False), (4, None, True), (0, datetime(2026, 11, 16, tzinfo=UTC), True)],
+    ids=["too few", "enough", "it has ended without"],
+)
+def test_the_pause_comes_when_enough_is_handed_over_or_never(
+    *, handed_over: int, closed_at: datetime | None, enough: bool
+) -> None:
+    run = RUN.model_copy(update={"targeted": 10, "closed_at": closed_at})
+    assert enough_to_pause(run, STAND.model_copy(update={"handed_over": handed_over})) is enough
 
 
 def test_the_screen_tells_the_story(screen: Console, figures: Figures) -> None:

@@ -3,22 +3,29 @@
 import stat
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
+from rich.console import Console
 
 from domain.problems import ProblemError
 from domain.states import RunState
+from sandbox.demo import DemoOrder, run_demo
 from sandbox.fcm import Fault
+from sandbox.folder_lock import lock_folder
 from sandbox.polling import wait_until
 from sandbox.stack import ENVIRONMENT, Stack
 from settings import read_settings
-from tests.end_to_end.play import PATIENCE_SECONDS, playing
+from tests.end_to_end.play import playing
 from tests.environment import alone
 
 PROJECT = Path(__file__).resolve().parents[2]
 GONE_WITHIN_SECONDS = 40.0
+
+
+def say_nothing(_: str) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +94,25 @@ def test_the_children_of_a_stack_whose_parent_was_killed_are_gone(folder: Path) 
     await_gone(orphans)
 
 
+def test_a_folder_that_another_stack_keeps_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.embedded_server._PREVIOUS_ENDS_SECONDS", 0.1)
+    with lock_folder(tmp_path / "postgres", within_seconds=0), pytest.raises(ProblemError, match="in use by another"):
+        Stack(tmp_path, say_nothing).__enter__()
+    assert [file.name for file in tmp_path.iterdir()] == ["postgres"]
+
+
+def test_a_demo_does_not_empty_the_folder_of_one_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.demo.PREVIOUS_ENDS_SECONDS", 0.1)
+    kept = tmp_path / "kept"
+    kept.touch()
+    with lock_folder(tmp_path / "postgres", within_seconds=0), pytest.raises(ProblemError, match="in use by another"):
+        run_demo(Console(file=StringIO()), DemoOrder(data=tmp_path))
+    assert kept.exists()
+
+
 def test_a_stack_that_cannot_start_says_why_and_leaves_nobody_behind(tmp_path: Path) -> None:
     before = children()
-    stack = Stack(tmp_path, lambda text: None, durable=False, settings={"WORKER_SLOTS": "none"})
+    stack = Stack(tmp_path, say_nothing, durable=False, settings={"WORKER_SLOTS": "none"})
     with pytest.raises(ProblemError, match="WORKER_SLOTS"), stack:
         pass
     assert children() <= before
@@ -97,8 +120,8 @@ def test_a_stack_that_cannot_start_says_why_and_leaves_nobody_behind(tmp_path: P
 
 
 def test_the_secrets_of_a_stack_are_made_once_and_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
-    first, second = (Stack(tmp_path, lambda text: None)._secrets() for _ in range(2))
+    first, second = (Stack(tmp_path, say_nothing)._secrets() for _ in range(2))
     assert first == second
     assert {len(secret) for secret in first.values()} == {64}
     assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
-    assert first != Stack(tmp_path / "another", lambda text: None)._secrets()
+    assert first != Stack(tmp_path / "another", say_nothing)._secrets()

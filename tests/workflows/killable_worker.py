@@ -1,4 +1,4 @@
-"""A worker in a process of its own, for a test that kills it. Its channels write each hand-over down before they answer.
+"""A worker in a process of its own, for a test that kills it: its channels write down each hand-over, then answer.
 
 Arguments: the database's URL, Temporal's address, the task queue, the file for the hand-overs, and how many people
 there are.
