@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     temporal_tls: bool = False
     wait_for_servers_seconds: Annotated[int, Field(ge=1)] = 60
     """How long a start waits for Temporal and PostgreSQL before it gives up."""
-    worker_slots: Annotated[int, Field(ge=1, le=500)] = 50
+    worker_slots: Annotated[int, Field(ge=1, le=50)] = 50
     """Sends at once in one worker."""
 
     # HTTP

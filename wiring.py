@@ -78,7 +78,7 @@ def build_channels(settings: Settings) -> dict[str, Channel]:
             channels["fcm"] = FcmChannel(
                 settings.google_application_credentials,
                 timeout_seconds=CHANNEL_TIMEOUT.total_seconds(),
-                pool_size=min(settings.worker_slots, 50),
+                pool_size=settings.worker_slots,
             )
     if settings.mqtt_url:
         with _blaming("MQTT_URL or MQTT_CA_FILE"):

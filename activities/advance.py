@@ -8,6 +8,7 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio import activity
 
 from activities.orders import MessageOrder, NextStep, StepKind
@@ -21,14 +22,18 @@ from channels.interface import (
 )
 from db.decisions import Claim, Decision, decide
 from db.engine import transaction
-from db.outcomes import Outcome, settle
-from domain.backoff import PREPARE_RETRY
-from domain.hand_over import HAND_OVER_LIMIT
+from db.outcomes import Outcome, record
+from domain.backoff import PREPARE_RETRY, asked_for
+from domain.hand_over import ADVANCE_TIMEOUT, HAND_OVER_LIMIT, RECORD_TIMEOUT
 from domain.hashing import AddressHasher
 from domain.ladder import Done, Send, Wait
 from domain.states import AttemptState
 
 log = structlog.get_logger()
+
+RECORD_UNTIL = ADVANCE_TIMEOUT - RECORD_TIMEOUT
+"""From before the claim on: a try to record that begins later could outlast the activity."""
+RECORD_AGAIN_SECONDS = 0.2
 
 
 class Links(Protocol):
@@ -67,7 +72,9 @@ class Delivery:
                 session, order.message_id, self._hash_address, send_on=order.channel, not_ready_for=not_ready_for
             )
         if decision is not None and decision.claim is not None and channel is not None:
-            decision = self._carry_out(decision.claim, channel, started)
+            self._carry_out(decision.claim, channel, started)
+            with transaction(self._engine) as session:
+                decision = decide(session, order.message_id, self._hash_address)
         return _next_step(decision)
 
     def _prepare(self, channel: Channel | None) -> timedelta | None:
@@ -79,17 +86,28 @@ class Delivery:
         except (ProviderBusyError, NotPermittedError) as error:
             log.warning("channel_not_ready", channel=channel.name, code=error.code, text=error.text)
             asked = getattr(error, "retry_after", None)
-            return timedelta(seconds=asked) if asked else PREPARE_RETRY
+            return asked_for(asked) if asked else PREPARE_RETRY
         return None
 
-    def _carry_out(self, claim: Claim, channel: Channel, started: float) -> Decision | None:
+    def _carry_out(self, claim: Claim, channel: Channel, started: float) -> None:
         outgoing = self._outgoing(claim)
         if self._monotonic() - started > HAND_OVER_LIMIT.total_seconds():
             outcome = Outcome(AttemptState.RELEASED, error_code="hand_over_limit", error_text="claimed too long ago")
         else:
             outcome = _hand_over(channel, outgoing, claim.address)
-        with transaction(self._engine) as session:
-            return settle(session, claim, outcome, self._hash_address)
+        self._record(claim, outcome, give_up=started + RECORD_UNTIL.total_seconds())
+
+    def _record(self, claim: Claim, outcome: Outcome, give_up: float) -> None:
+        """What is known must not be lost to a database that is away for a moment: it would become `unknown`."""
+        while True:
+            try:
+                with transaction(self._engine) as session:
+                    return record(session, claim, outcome, self._hash_address)
+            except SQLAlchemyError as error:
+                if self._monotonic() > give_up:
+                    raise
+                log.warning("outcome_not_recorded_yet", attempt=str(claim.attempt_id), error=type(error).__name__)
+                time.sleep(RECORD_AGAIN_SECONDS)
 
     def _outgoing(self, claim: Claim) -> Outgoing:
         text = claim.text

@@ -49,6 +49,8 @@ class AudienceSnapshot:
         """How many are targeted. Rows first, then a message for each recipient; both in pages that may come twice."""
         with transaction(self._engine) as session:
             run = get_run(session, run_id)
+        if run.targeted is not None:
+            return run.targeted  # taken before: an earlier try was not heard of, or the slot is an old one
         try:
             progress = self._store_audience(run)
         except ProblemError as error:
@@ -57,9 +59,17 @@ class AudienceSnapshot:
             with transaction(self._engine) as session:
                 note_waiting(session, run_id, str(error))
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=for_good) from error
+        except Exception as error:
+            self._note_mishap(run_id, error)
+            raise
         self._make_messages(run_id, progress)
         with transaction(self._engine) as session:
             return close_snapshot(session, run_id, progress.left_out, progress.noted)
+
+    def _note_mishap(self, run_id: UUID, error: Exception) -> None:
+        """A fault of the campaign's or the source's own code: the log has it whole, the run says so in a word."""
+        with transaction(self._engine) as session:
+            note_waiting(session, run_id, f"the audience cannot be read ({type(error).__name__}): see the worker's log")
 
     def _store_audience(self, run: RunView) -> Progress:
         progress = _resumed()

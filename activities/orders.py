@@ -96,6 +96,15 @@ class NextStep(_Frozen):
     reason: str | None = None
 
 
+class OpenRun(_Frozen):
+    workflow_id: str
+    order: RunOrder
+
+
+class OpenRuns(_Frozen):
+    runs: list[OpenRun] = Field(default_factory=list)
+
+
 class SweepOrder(_Frozen):
     remembered: int | None = None
 

@@ -1,21 +1,38 @@
 """The one nudger's work: find who waits for nothing, call their workflows, and start those that are not there."""
 
 import asyncio
+from datetime import timedelta
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Engine
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError
 
-from activities.nudging import nudge
-from activities.orders import MessageOrder, OverdueMessage, OverduePage, SweepOrder, SweepReport
+from activities.nudging import nudge, wake_sweep
+from activities.orders import (
+    MessageOrder,
+    OpenRun,
+    OpenRuns,
+    OverdueMessage,
+    OverduePage,
+    RunOrder,
+    SweepOrder,
+    SweepReport,
+)
 from db.engine import transaction
+from db.runs import list_open_runs
 from db.sweeping import count_sweep, count_unmoved, forget_told, take_overdue
 from domain.ids import message_workflow_id
 
 PAGE = 200
 AT_ONCE = 20
+BEGINS_WITHIN = timedelta(minutes=1)
+"""A younger run has just been begun by its own workflow."""
+
+log = structlog.get_logger()
 
 
 class Sweeping:
@@ -41,7 +58,43 @@ class Sweeping:
             ]
         )
 
-    # The one activity that only talks to Temporal, whose client is asynchronous.
+    @activity.defn
+    def list_open_runs(self) -> OpenRuns:
+        """What has not come to its end; each needs a workflow that looks after it."""
+        with transaction(self._engine) as session:
+            runs = list_open_runs(session, BEGINS_WITHIN)
+        return OpenRuns(
+            runs=[
+                OpenRun(
+                    workflow_id=run.workflow_id,
+                    order=RunOrder(
+                        campaign=run.campaign, parameters=run.parameters, limit=run.released_up_to, actor="sweep"
+                    ),
+                )
+                for run in runs
+            ]
+        )
+
+    @activity.defn
+    async def look_after_runs(self, runs: OpenRuns) -> None:
+        """Start a run's workflow again where it is gone (terminated, or failed); the others go on as they are."""
+        for run in runs.runs:
+            await self._client.start_workflow(
+                "CampaignRun",
+                run.order,
+                id=run.workflow_id,
+                task_queue=self._core_queue,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                static_summary=f"{run.order.campaign}, taken up again by Sweep",
+            )
+
+    @activity.defn
+    async def wake_sweep(self) -> None:
+        """After a resume that was typed into Temporal; over HTTP and on the command line the same is done there."""
+        await wake_sweep(self._client)
+
+    # Those that only talk to Temporal are asynchronous, as its client is.
     @activity.defn
     async def nudge_page(self, page: OverduePage) -> None:
         """Signal each workflow; start it with the signal where the message has not ended."""
@@ -49,7 +102,11 @@ class Sweeping:
 
         async def one(message: OverdueMessage) -> UUID | None:
             async with places:
-                return await self._nudge(message)
+                try:
+                    return await self._nudge(message)
+                except RPCError as error:  # one that cannot be called must not keep the others from being called
+                    log.warning("not_nudged", message_id=str(message.message_id), error=str(error.status))
+                    return None
 
         nobody_to_tell = [each for each in await asyncio.gather(*map(one, page.messages)) if each]
         await asyncio.to_thread(self._forget, nobody_to_tell)
@@ -70,6 +127,7 @@ class Sweeping:
             id=message_workflow_id(message.message_id),
             task_queue=self._core_queue,
             start_signal="look_again",
+            static_summary=f"one recipient, taken up by Sweep, first by {message.channel}",
             # One that was terminated must come back: the database says that its message is not at an end.
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

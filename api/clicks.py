@@ -38,18 +38,16 @@ log = structlog.get_logger()
     response_class=Response,
     responses=_LINK | {"4XX": {"description": "A page: it is not a link of ours (404), or it has expired (410)"}},
 )
-def follow_link(token: str, request: Request, parts: PartsOf, relay: RelayOf, window: WindowOf) -> Response:
-    """A signed link: stores the click and takes the person on."""
+def follow_link(token: str, request: Request, parts: PartsOf, relay: RelayOf) -> Response:
+    """A signed link: stores the click and takes the person on. Not bounded: nobody but us can make one."""
     try:
         message_id = parts.signer.read_click_token(token, datetime.now(UTC))
     except TokenForgedError:
         return page("unknown_link.html", 404)
     except TokenExpiredError as error:
-        if window.admits(request):
-            _store(request, parts, relay, error.message_id, expired=True)
+        _store(request, parts, relay, error.message_id, expired=True)
         return page("expired_link.html", 410)
-    if window.admits(request):
-        _store(request, parts, relay, message_id)
+    _store(request, parts, relay, message_id)
     return _taken_on(parts)
 
 
@@ -86,7 +84,7 @@ def _store(request: Request, parts: Parts, relay: Relay, message_id: UUID | None
             taken = take_click(session, hit)
     except SQLAlchemyError as error:
         log.error(  # noqa: TRY400 - an outage needs no stack trace
-            "click_not_stored", message_id=str(message_id), named=named, error=brief(error)
+            "click_not_stored", message_id=str(message_id), unsigned=bool(named), error=brief(error)
         )
         return
     if taken.nudges and taken.message_id:

@@ -93,6 +93,7 @@ def cancel(reference: Reference, parts: PartsOf, relay: RelayOf, actor: Operator
     run = _run(parts, reference)
     cancelled = control.cancel(parts.engine, run.id, actor)
     relay.put(run_changed(run.workflow_id))
+    relay.put(sweep_now())
     return CancelledRun(
         run_id=run.id,
         withdrawn=cancelled.withdrawn,
@@ -108,6 +109,7 @@ def release(reference: Reference, order: ReleaseOrder, parts: PartsOf, relay: Re
     run = _run(parts, reference)
     released = control.release(parts.engine, run.id, actor, order.up_to)
     relay.put(run_changed(run.workflow_id))
+    relay.put(sweep_now())
     return ReleasedRun(run_id=run.id, released=released)
 
 

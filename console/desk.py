@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,10 @@ class Desk:
 
     @property
     def actor(self) -> str:
-        return f"cli:{getpass.getuser()}"
+        try:
+            return f"cli:{getpass.getuser()}"
+        except (KeyError, OSError):  # a container's user often has no name
+            return f"cli:{os.getuid()}"
 
     def find(self, reference: str) -> RunView:
         """Raises NoSuchRunError."""

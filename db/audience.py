@@ -1,5 +1,6 @@
 """A run's audience: its rows as they come, page by page, and then a message for each recipient."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -19,9 +20,6 @@ from domain.ids import message_id_of
 from domain.message import Recipient
 from domain.states import RunState
 
-# A fixed shuffle: a canary takes the first positions, and they must be a fair sample of everybody.
-_SHUFFLED = func.md5(AudienceRow.recipient_id)
-
 
 def store_rows(session: Session, run_id: UUID, recipients: Sequence[Recipient]) -> None:
     """A page may come twice: a row that is there already stays as it is.
@@ -32,7 +30,13 @@ def store_rows(session: Session, run_id: UUID, recipients: Sequence[Recipient]) 
     for each in recipients:
         together[each.id, each.subject].append(each)
     rows = [
-        {"run_id": run_id, "recipient_id": recipient_id, "subject": subject, "row": asdict(merge(same))}
+        {
+            "run_id": run_id,
+            "recipient_id": recipient_id,
+            "subject": subject,
+            "shuffled": _shuffled(recipient_id),
+            "row": asdict(merge(same)),
+        }
         for (recipient_id, subject), same in together.items()
     ]
     if rows:
@@ -82,16 +86,16 @@ def close_snapshot(session: Session, run_id: UUID, left_out: Mapping[str, int], 
     return targeted
 
 
+def _shuffled(recipient_id: str) -> str:
+    """A fixed shuffle: a canary takes the first positions, and they must be a fair sample of everybody."""
+    return hashlib.blake2b(recipient_id.encode(), digest_size=8).hexdigest()
+
+
 def _next_recipients(session: Session, run_id: UUID, last: str | None, limit: int) -> list[Recipient]:
-    page = (
-        select(AudienceRow.recipient_id, _SHUFFLED.label("shuffled"))
-        .where(AudienceRow.run_id == run_id)
-        .group_by(AudienceRow.recipient_id)
-        .order_by(_SHUFFLED, AudienceRow.recipient_id)
-        .limit(limit)
-    )
+    place = (AudienceRow.shuffled, AudienceRow.recipient_id)
+    page = select(*place).where(AudienceRow.run_id == run_id).distinct().order_by(*place).limit(limit)
     if last is not None:
-        page = page.where(tuple_(_SHUFFLED, AudienceRow.recipient_id) > tuple_(func.md5(last), last))
+        page = page.where(tuple_(*place) > tuple_(_shuffled(last), last))
     chosen = page.subquery()
     rows = session.scalars(
         select(AudienceRow.row)

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Integer, cast, func, select, text, update
 from sqlalchemy.orm import Session
 
@@ -17,6 +19,9 @@ from domain.states import RUNS_THAT_SEND, MessageState
 
 Compose = Callable[[Recipient], Text]
 
+log = structlog.get_logger()
+
+NO_TEXT = "text_failed"
 STARTS_WITHIN = timedelta(minutes=1)
 """From a batch's opening: a message that nobody has looked at by then is Sweep's."""
 
@@ -24,7 +29,6 @@ STARTS_WITHIN = timedelta(minutes=1)
 @dataclass(frozen=True, slots=True)
 class Opened:
     message_id: UUID
-    recipient_id: str
     channel: str
     """Where its workflow asks first."""
 
@@ -53,16 +57,21 @@ def open_batch(session: Session, run_id: UUID, number: int, compose: Compose) ->
         .order_by(Message.position)
         .with_for_update()
     )
-    opened = session.scalars(query).all()
-    _write_texts(session, opened, compose)
-    return [Opened(message.id, message.recipient_id, plan.first_channel(message.addresses)) for message in opened]
+    opened = [message for message in session.scalars(query).all() if _write_text(session, message, compose)]
+    return [Opened(message.id, plan.first_channel(message.addresses)) for message in opened]
 
 
-def _write_texts(session: Session, opened: Iterable[Message], compose: Compose) -> None:
-    due_at = func.clock_timestamp() + STARTS_WITHIN
-    for message in opened:
-        values = {} if message.text else {"text": asdict(compose(recipient_of(message)))}
-        session.execute(update(Message).where(Message.id == message.id).values(due_at=due_at, **values))
+def _write_text(session: Session, message: Message, compose: Compose) -> bool:
+    """Whether there is one. A campaign that cannot write one person's text must not hold up the others."""
+    values: dict[str, Any] = {"due_at": func.clock_timestamp() + STARTS_WITHIN}
+    if not message.text:
+        try:
+            values["text"] = asdict(compose(recipient_of(message)))
+        except Exception as error:  # noqa: BLE001 - whatever a campaign's own code raises
+            log.error("text_not_written", message_id=str(message.id), error=type(error).__name__)  # noqa: TRY400
+            values = {"state": MessageState.SUPPRESSED, "state_reason": NO_TEXT, "ended_at": func.clock_timestamp()}
+    session.execute(update(Message).where(Message.id == message.id).values(**values))
+    return "ended_at" not in values
 
 
 def recipient_of(message: Message) -> Recipient:

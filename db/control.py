@@ -59,7 +59,7 @@ def pause(engine: Engine, run_id: UUID, actor: str, reason: str = "operator") ->
                 raise WrongStateError("pause", run.state, "it sends nothing any more")
             _set(session, run_id, state=RunState.PAUSED, state_reason=reason, paused_at=now)
             write_audit(session, actor, "pause", run_id, reason=reason)
-    return Paused(_wait_for_hand_overs(engine, run_id), already)
+    return Paused(_wait_for_hand_overs(engine, run_id, now), already)
 
 
 def resume(engine: Engine, run_id: UUID, actor: str) -> Resumed:
@@ -98,7 +98,7 @@ def cancel(engine: Engine, run_id: UUID, actor: str) -> Cancelled:
             )
             withdrawn = withdraw_planned(session, run_id, now)
             write_audit(session, actor, "cancel", run_id, withdrawn=withdrawn)
-    in_flight = _wait_for_hand_overs(engine, run_id)
+    in_flight = _wait_for_hand_overs(engine, run_id, now)
     with transaction(engine) as session:
         awaiting = _count(session, run_id, Message.state == MessageState.SENT, Message.ended_at.is_(None))
     return Cancelled(withdrawn, awaiting, in_flight, already)
@@ -136,16 +136,18 @@ def _held_run(engine: Engine, run_id: UUID, action: str) -> Iterator[tuple[Sessi
         raise
 
 
-def _wait_for_hand_overs(engine: Engine, run_id: UUID) -> int:
-    """Until no claimed try can still be on its way to a provider; how many have no outcome yet then."""
-    give_up = time.monotonic() + 2 * _MAY_STILL_BE_HANDED_OVER.total_seconds()
+def _wait_for_hand_overs(engine: Engine, run_id: UUID, stopped_at: datetime) -> int:
+    """Until no try that was claimed before can still be on its way to a provider; how many have no outcome then.
+
+    It ends in any case: a claim is young for so long, and a later one belongs to whoever resumed the run since.
+    """
+    claimed_before = Attempt.claimed_at <= stopped_at
     young = Attempt.claimed_at > func.clock_timestamp() - _MAY_STILL_BE_HANDED_OVER
-    while time.monotonic() < give_up:
+    while True:
         with transaction(engine) as session:
-            if not session.scalar(_sending(run_id).where(young)):
-                return session.scalar(_sending(run_id)) or 0
+            if not session.scalar(_sending(run_id).where(claimed_before, young)):
+                return session.scalar(_sending(run_id).where(claimed_before)) or 0
         time.sleep(_LOOK_EVERY_SECONDS)
-    raise RunIsBusyError("wait until the last message was handed over")
 
 
 def _sending(run_id: UUID) -> Select[int]:

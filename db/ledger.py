@@ -1,21 +1,24 @@
 """The ledger of a run: how it stands, and the proof that everybody targeted is in exactly one state."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.runs import get_run, plan_of
 from db.situation import attempt_facts, message_facts
-from db.tables import Attempt, Click, Message
+from db.tables import Acknowledgement, Attempt, Click, Message
+from domain.clicks import ClickClass
 from domain.ladder import AttemptFacts, MessageFacts
 from domain.plan import Plan
 from domain.proof import Difference, difference
-from domain.states import HANDED_OVER
+from domain.states import HANDED_OVER, Awaited
 
 _PAGE = 1000
 _LISTED_AT_MOST = 100
@@ -101,21 +104,36 @@ def _messages(session: Session, run_id: UUID, plan: Plan) -> Iterator[MessageFac
         page = _page(session, run_id, after)
         if not page:
             return
-        yield from (message_facts(message, attempts, plan) for message, attempts in page)
-        after = page[-1][0].id
+        yield from (message_facts(each.message, each.attempts, plan, each.answers) for each in page)
+        after = page[-1].message.id
         session.expunge_all()
 
 
-def _page(session: Session, run_id: UUID, after: UUID | None) -> list[tuple[Message, tuple[AttemptFacts, ...]]]:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    message: Message
+    attempts: tuple[AttemptFacts, ...]
+    answers: frozenset[Awaited]
+    """From the facts as they came, not from what they made of the message."""
+
+
+def _page(session: Session, run_id: UUID, after: UUID | None) -> list[_Row]:
     """In one statement, which sees one moment: read apart, a record in between would look like a difference."""
     chosen = select(Message).where(Message.run_id == run_id).order_by(Message.id).limit(_PAGE)
     message = aliased(Message, (chosen.where(Message.id > after) if after else chosen).subquery())
-    joined = select(message, Attempt).outerjoin(Attempt, Attempt.message_id == message.id)
-    rows = session.execute(joined.order_by(message.id, Attempt.number))
-    return [
-        (each, tuple(attempt_facts(attempt) for _, attempt in group if attempt))
-        for each, group in groupby(rows, key=lambda row: row[0])
-    ]
+    tried = aliased(Attempt)
+    acknowledged = exists().where(Acknowledgement.attempt_id == tried.id, tried.message_id == message.id)
+    clicked = exists().where(Click.message_id == message.id, Click.click_class == ClickClass.PERSON)
+    joined = select(message, Attempt, acknowledged, clicked).outerjoin(Attempt, Attempt.message_id == message.id)
+    rows = session.execute(joined.order_by(message.id, Attempt.number)).all()
+    return [_row(list(group)) for _, group in groupby(rows, key=lambda row: row[0].id)]
+
+
+def _row(joined: Sequence[Any]) -> _Row:
+    message, _, acknowledged, clicked = joined[0]
+    came = {Awaited.ACKNOWLEDGEMENT: acknowledged, Awaited.CLICK: clicked}
+    attempts = tuple(attempt_facts(attempt) for _, attempt, *_ in joined if attempt)
+    return _Row(message, attempts, frozenset(kind for kind, it_came in came.items() if it_came))
 
 
 def _states(session: Session, run_id: UUID) -> dict[str, int]:

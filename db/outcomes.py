@@ -7,12 +7,13 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from db.decisions import Claim, Decision, decide
-from db.situation import Situation, take_situation
+from db import locks
+from db.decisions import Claim
+from db.situation import Situation, look
 from db.tables import Attempt, Message, Suppression
 from domain.backoff import next_try_at
 from domain.hashing import AddressHasher
-from domain.ladder import ending
+from domain.ladder import ending, unfinished_state
 from domain.states import AttemptState, FailureKind, may_leave_its_end
 
 _STILL_OPEN = (AttemptState.SENDING, AttemptState.UNKNOWN)
@@ -30,21 +31,23 @@ class Outcome:
     """Seconds that the provider asked for."""
 
 
-def settle(session: Session, claim: Claim, outcome: Outcome, hash_address: AddressHasher) -> Decision | None:
-    """Record an outcome on its own attempt, and decide anew.
+def record(session: Session, claim: Claim, outcome: Outcome, hash_address: AddressHasher) -> None:
+    """Write an outcome to its own attempt. Like an acknowledgement it locks its message alone.
 
     Fenced: an attempt that was meanwhile acknowledged, or settled, stays as it is; a late answer may still turn
     `unknown` into what it really was.
     """
-    situation = take_situation(session, claim.message_id, hash_address)
+    locks.hold_message(session, claim.message_id)
+    situation = look(session, claim.message_id, hash_address)
     if situation is None:
-        return None
+        return
+    state, failure = _as_it_stands(session, claim, outcome)
     session.execute(
         update(Attempt)
         .where(Attempt.id == claim.attempt_id, Attempt.state.in_(_STILL_OPEN))
         .values(
-            state=outcome.state,
-            failure=outcome.failure,
+            state=state,
+            failure=failure,
             error_code=outcome.error_code,
             error_text=outcome.error_text,
             settled_at=situation.now,
@@ -55,9 +58,16 @@ def settle(session: Session, claim: Claim, outcome: Outcome, hash_address: Addre
         session.execute(update(Attempt).where(Attempt.id == claim.attempt_id).values(provider_id=outcome.provider_id))
     if outcome.failure is FailureKind.ADDRESS_REJECTED:
         _drop_address(session, claim, outcome, hash_address)
-    if situation.message.ended:
-        _learn_later(session, claim.message_id, hash_address)
-    return decide(session, claim.message_id, hash_address)
+    _move_message(session, claim.message_id, hash_address)
+
+
+def _as_it_stands(session: Session, claim: Claim, outcome: Outcome) -> tuple[AttemptState, FailureKind | None]:
+    """A try that counts as unknown was not sent after all: it failed. `released` would undo what was decided since."""
+    if outcome.state is AttemptState.RELEASED:
+        now = session.scalar(select(Attempt.state).where(Attempt.id == claim.attempt_id))
+        if now == AttemptState.UNKNOWN:
+            return AttemptState.FAILED, FailureKind.BUSY
+    return outcome.state, outcome.failure
 
 
 def _times(situation: Situation, claim: Claim, outcome: Outcome) -> dict[str, object]:
@@ -85,14 +95,21 @@ def _drop_address(session: Session, claim: Claim, outcome: Outcome, hash_address
     session.execute(dead.on_conflict_do_nothing())
 
 
-def _learn_later(session: Session, message_id: UUID, hash_address: AddressHasher) -> None:
-    """A message that ended as `unknown` may turn out to have been sent, or refused."""
-    situation = take_situation(session, message_id, hash_address)
+def _move_message(session: Session, message_id: UUID, hash_address: AddressHasher) -> None:
+    """To where its attempts leave it now; what comes next is decided under the other locks, at once or by Sweep.
+
+    One that ended as `unknown` may turn out to have been sent, or refused.
+    """
+    situation = look(session, message_id, hash_address)
     if situation is None:
         return
-    old, new = situation.message.state, ending(situation.message).state
-    if may_leave_its_end(old, new):
-        session.execute(update(Message).where(Message.id == message_id, Message.state == old).values(state=new))
+    message = situation.message
+    of_old_state = update(Message).where(Message.id == message_id, Message.state == message.state)
+    if not message.ended:
+        state = unfinished_state(message.attempts)
+        session.execute(of_old_state.values(state=state, due_at=situation.now))
+    elif may_leave_its_end(message.state, new := ending(message).state):
+        session.execute(of_old_state.values(state=new))
 
 
 def attempt_owner(session: Session, attempt_id: UUID) -> UUID | None:

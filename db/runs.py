@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, or_, select, text, update
+from sqlalchemy import case, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -109,11 +109,20 @@ def note_waiting(session: Session, run_id: UUID, reason: str) -> None:
 
 
 def fail_run(session: Session, run_id: UUID, reason: str) -> None:
+    """Nothing was targeted and nothing will be sent; one that was cancelled meanwhile ends as that."""
+    may_fail = [RunState.QUEUED, RunState.PAUSED, RunState.CANCELLED]
+    failed = case((Run.state == RunState.CANCELLED, RunState.CANCELLED), else_=RunState.FAILED)
     session.execute(
         update(Run)
-        .where(Run.id == run_id, Run.state.in_([RunState.QUEUED, RunState.PAUSED]))
-        .values(state=RunState.FAILED, state_reason=reason, closed_at=func.clock_timestamp(), paused_at=None)
+        .where(Run.id == run_id, Run.state.in_(may_fail), Run.targeted.is_(None))
+        .values(state=failed, state_reason=reason, targeted=0, closed_at=func.clock_timestamp(), paused_at=None)
     )
+
+
+def list_open_runs(session: Session, older_than: timedelta) -> list[RunView]:
+    """Those that have not come to their end, the very young apart."""
+    open_ones = select(Run).where(Run.closed_at.is_(None), Run.created_at < func.clock_timestamp() - older_than)
+    return [RunView.model_validate(run) for run in session.scalars(open_ones.order_by(Run.created_at))]
 
 
 def plan_of(session: Session, run_id: UUID) -> Plan:

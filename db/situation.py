@@ -94,8 +94,15 @@ def attempt_facts(attempt: Attempt) -> AttemptFacts:
     )
 
 
-def message_facts(message: Message, attempts: tuple[AttemptFacts, ...], plan: Plan) -> MessageFacts:
-    clicked = message.clicked_at is not None and Awaited.CLICK in plan.awaits
+def message_facts(
+    message: Message, attempts: tuple[AttemptFacts, ...], plan: Plan, answers: frozenset[Awaited] | None = None
+) -> MessageFacts:
+    """`answers` are what came, where that was read from the facts themselves; else the message's row says it.
+
+    Where the two disagree, the one is heard that contradicts the message's state: a proof must see it.
+    """
+    noted = _noted_answers(message)
+    came = noted if answers is None else noted & answers if message.state == MessageState.DELIVERED else noted | answers
     return MessageFacts(
         id=message.id,
         state=MessageState(message.state),
@@ -103,9 +110,14 @@ def message_facts(message: Message, attempts: tuple[AttemptFacts, ...], plan: Pl
         addresses={channel: tuple(addresses) for channel, addresses in message.addresses.items()},
         position=message.position,
         ended=message.ended_at is not None,
-        acknowledges=message.acknowledges,
-        answered=message.acknowledged_at is not None or clicked,
+        acknowledges=message.acknowledges and Awaited.ACKNOWLEDGEMENT in plan.awaits,
+        answered=Awaited.ACKNOWLEDGEMENT in came or bool(came & plan.awaits),
     )
+
+
+def _noted_answers(message: Message) -> frozenset[Awaited]:
+    noted = {Awaited.ACKNOWLEDGEMENT: message.acknowledged_at, Awaited.CLICK: message.clicked_at}
+    return frozenset(kind for kind, at in noted.items() if at is not None)
 
 
 def _recent_sends(session: Session, message: Message, plan: Plan, now: datetime) -> tuple[datetime, ...]:

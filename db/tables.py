@@ -67,10 +67,13 @@ class AudienceRow(Base):
     """One row of a run's audience as its source gave it; a recipient's rows become one message."""
 
     __tablename__ = "audience"
+    __table_args__ = (Index(None, "run_id", "shuffled", "recipient_id"),)
 
     run_id: Mapped[UUID] = mapped_column(ForeignKey("drumbeat.runs.id", ondelete="CASCADE"), primary_key=True)
     recipient_id: Mapped[str] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(primary_key=True)
+    shuffled: Mapped[str]
+    """A hash of the recipient: messages are made in its order."""
     row: Mapped[Json]
 
 

@@ -9,10 +9,12 @@ TRIED_AGAIN = frozenset({FailureKind.BUSY, FailureKind.NOT_PERMITTED})
 """Refusals that are not for good."""
 FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(minutes=15)
+LONGEST_ASKED = timedelta(hours=1)
 PREPARE_RETRY = timedelta(seconds=15)
 """While a channel cannot be made ready: nothing is claimed, nothing is counted as a try."""
 HAND_OVER_RETRY = timedelta(seconds=1)
-"""After a try that was released because the machine was too slow to hand it over in time."""
+"""After a try that was released because the machine was too slow to hand it over in time; doubling up to a minute."""
+LONGEST_HAND_OVER_RETRY = timedelta(minutes=1)
 
 
 def jitter(identity: UUID, spread: timedelta) -> timedelta:
@@ -22,9 +24,14 @@ def jitter(identity: UUID, spread: timedelta) -> timedelta:
 
 def retry_delay(tries: int, identity: UUID, retry_after: float | None = None) -> timedelta:
     """After `tries` failed tries (1 or more): what the provider asked for, else doubling; up to a quarter more."""
-    asked = timedelta(seconds=retry_after) if retry_after is not None else FIRST_RETRY * 2 ** min(tries - 1, 10)
-    delay = asked if retry_after is not None else min(asked, LONGEST_RETRY)
+    doubled: timedelta = FIRST_RETRY * (1 << min(tries - 1, 10))
+    delay = min(doubled, LONGEST_RETRY) if retry_after is None else asked_for(retry_after)
     return delay + jitter(identity, delay / 4)
+
+
+def asked_for(seconds: float) -> timedelta:
+    """What a provider asked for, within reason: a mistake of its own must not put a message off for years."""
+    return timedelta(seconds=min(max(seconds, 0.0), LONGEST_ASKED.total_seconds()))
 
 
 def next_try_at(
@@ -38,7 +45,7 @@ def next_try_at(
 ) -> datetime | None:
     """When the same channel may be tried again after this outcome; None: at once, or never."""
     if state is AttemptState.RELEASED:
-        return now + HAND_OVER_RETRY
+        return now + min(HAND_OVER_RETRY * (1 << min(max(tries - 1, 0), 10)), LONGEST_HAND_OVER_RETRY)
     if state is AttemptState.UNKNOWN or failure in TRIED_AGAIN:
         return now + retry_delay(tries, identity, retry_after)
     return None

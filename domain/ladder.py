@@ -55,6 +55,11 @@ class MessageFacts:
     def newest(self) -> AttemptFacts | None:
         return self.attempts[-1] if self.attempts else None
 
+    @property
+    def handed_over(self) -> AttemptFacts | None:
+        """The newest that a provider took; a newer try may have failed, when the receipt came late."""
+        return next((attempt for attempt in reversed(self.attempts) if attempt.state in HANDED_OVER), None)
+
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
@@ -95,7 +100,7 @@ def next_step(message: MessageFacts, plan: Plan, run: RunFacts, person: PersonFa
     newest = message.newest
     if newest and newest.state is AttemptState.SENDING:
         return Wait(newest.claimed_at + UNSETTLED_FOR, HoldReason.IN_FLIGHT)
-    if newest and newest.state in HANDED_OVER and (awaiting := _still_awaited(newest, plan, run, now)):
+    if message.handed_over and (awaiting := _still_awaited(message.handed_over, plan, run, now)):
         return awaiting
     candidate = _next_candidate(message, plan, person)
     if candidate is None or run.state is RunState.CANCELLED or _too_late_for_a_fallback(message, plan, run, now):
@@ -135,16 +140,16 @@ def unfinished_state(attempts: tuple[AttemptFacts, ...]) -> MessageState:
     return MessageState.SENT if handed_over else MessageState.PLANNED
 
 
-def _still_awaited(newest: AttemptFacts, plan: Plan, run: RunFacts, now: datetime) -> Wait | None:
-    if not plan.awaits or newest.deadline is None or run.clock.run_time(now) >= newest.deadline:
+def _still_awaited(sent: AttemptFacts, plan: Plan, run: RunFacts, now: datetime) -> Wait | None:
+    if not plan.awaits or sent.deadline is None or run.clock.run_time(now) >= sent.deadline:
         return None
-    until = run.clock.wall_time(newest.deadline)
+    until = run.clock.wall_time(sent.deadline)
     return Wait(until, HoldReason.AWAITING if until else HoldReason.PAUSED)
 
 
 def _next_candidate(message: MessageFacts, plan: Plan, person: PersonFacts) -> Send | None:
     newest = message.newest
-    if newest and newest.state in HANDED_OVER and not plan.awaits:
+    if message.handed_over and not plan.awaits:
         return None
     reached = next((n for n, rung in enumerate(plan.ladder) if newest and rung.channel == newest.channel), 0)
     for rung in plan.ladder[reached:]:
@@ -183,7 +188,7 @@ def _ends_the_rung(attempt: AttemptFacts) -> bool:
 
 
 def _too_late_for_a_fallback(message: MessageFacts, plan: Plan, run: RunFacts, now: datetime) -> bool:
-    last = next((attempt for attempt in reversed(message.attempts) if attempt.state in HANDED_OVER), None)
+    last = message.handed_over
     if last is None or last.deadline is None:
         return False
     allowed = plan.max_lateness_seconds

@@ -4,7 +4,7 @@ import asyncio
 from uuid import UUID
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from workflows.delivery_batch import DeliveryBatch
 from workflows.policies import CONTROL, DATABASE_STEP, SNAPSHOT
@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.opening import Opening
     from activities.orders import BatchOrder, ControlOrder, OpenedRun, OpenOrder, RunOrder, Survey, SurveyOrder
     from activities.running import Running
+    from activities.sweeping import Sweeping
     from domain.ids import batch_workflow_id, run_id_of
     from domain.progress_table import progress_table
 
@@ -28,9 +29,14 @@ class CampaignRun:
 
     @workflow.run
     async def run(self, order: RunOrder) -> Survey:
-        run = await self._open(order)
-        await self._take_audience(run)
-        survey = await self._send_and_watch(order, run)
+        try:
+            survey = await self._carry_out(order)
+        except BaseException as error:
+            if not is_cancelled_exception(error):
+                raise
+            # Temporal's own "Request Cancellation": it means what `cancel` means, and the run is watched to its end.
+            await self._change("cancel")
+            survey = await self._carry_out(order)
         await workflow.wait_condition(workflow.all_handlers_finished)
         return survey
 
@@ -55,6 +61,11 @@ class CampaignRun:
         """The last survey: states, held, attempts by channel."""
         return self._survey
 
+    async def _carry_out(self, order: RunOrder) -> Survey:
+        run = await self._open(order)
+        await self._take_audience(run)
+        return await self._send_and_watch(order, run)
+
     async def _open(self, order: RunOrder) -> OpenedRun:
         opening = OpenOrder(workflow_id=workflow.info().workflow_id, run=order)
         run = await workflow.execute_activity_method(Opening.open_run, opening, **DATABASE_STEP)
@@ -69,6 +80,8 @@ class CampaignRun:
                 AudienceSnapshot.take_audience_snapshot, run.run_id, summary="audience", **SNAPSHOT
             )
         except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
             reason = str(error.cause or error)
             await workflow.execute_activity_method(
                 Opening.fail_run, args=[workflow.info().workflow_id, reason], **DATABASE_STEP
@@ -121,7 +134,7 @@ class CampaignRun:
 
     async def _continue_as_new(self, order: RunOrder) -> None:
         """The live batches first: they end as soon as their deliveries are started."""
-        await asyncio.gather(*self._batches.values())
+        await asyncio.gather(*self._batches.values(), return_exceptions=True)
         await workflow.wait_condition(workflow.all_handlers_finished)
         workflow.continue_as_new(order)
 
@@ -130,6 +143,8 @@ class CampaignRun:
         change = ControlOrder(run_id=run_id_of(workflow.info().workflow_id), action=action, reason=reason)
         try:
             await workflow.execute_activity_method(Running.change_run, change, **CONTROL)
+            if action != "pause":
+                await workflow.execute_activity_method(Sweeping.wake_sweep, **CONTROL)
         except ActivityError as error:
             # A refusal (resume of a run that is not paused) must not end the run that it was typed at.
             workflow.logger.warning("cannot %s: %s", action, error.cause or error)

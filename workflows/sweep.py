@@ -21,6 +21,7 @@ class Sweep:
         remembered = workflow.get_last_completion_result(SweepReport) if workflow.has_last_completion_result() else None
         order = SweepOrder(remembered=remembered.count if remembered else None)
         report = await workflow.execute_activity_method(Sweeping.count_sweep, order, **DATABASE_STEP)
+        await self._look_after_runs()
         nudged = 0
         for _ in range(PAGES_AT_MOST):
             page = await workflow.execute_activity_method(Sweeping.take_overdue, **DATABASE_STEP)
@@ -30,6 +31,12 @@ class Sweep:
             nudged += len(page.messages)
             await self._let_it_move(page)
         return report.model_copy(update={"nudged": nudged})
+
+    async def _look_after_runs(self) -> None:
+        """A run whose own workflow was terminated would otherwise never come to its end."""
+        runs = await workflow.execute_activity_method(Sweeping.list_open_runs, **DATABASE_STEP)
+        if runs.runs:
+            await workflow.execute_activity_method(Sweeping.look_after_runs, runs, **DATABASE_STEP)
 
     async def _let_it_move(self, page: OverduePage) -> None:
         """The next page when most of this one has moved: thousands at once would only wait for each other."""

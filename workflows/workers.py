@@ -70,6 +70,9 @@ def core_activities(parts: WorkerParts) -> list[Callable[..., Any]]:
         sweeping.take_overdue,
         sweeping.nudge_page,
         sweeping.count_unmoved,
+        sweeping.list_open_runs,
+        sweeping.look_after_runs,
+        sweeping.wake_sweep,
     ]
 
 

@@ -11,6 +11,7 @@ from requests import Response
 
 from channels.interface import (
     AddressRejectedError,
+    AddressUnreachableError,
     ChannelError,
     MessageRejectedError,
     NotPermittedError,
@@ -56,7 +57,8 @@ def meaning(response: Response, address: str) -> ChannelError | OutcomeUnknownEr
         case ("UNREGISTERED", _):
             return AddressRejectedError(code, f"{masked(address)} is no longer registered. {said}")
         case ("SENDER_ID_MISMATCH", _):
-            return AddressRejectedError(code, f"{masked(address)} belongs to another Firebase project. {said}")
+            # With a wrong service account this is said of every address: none of them is dead.
+            return AddressUnreachableError(code, f"{masked(address)} belongs to another Firebase project. {said}")
         case ("QUOTA_EXCEEDED", _) | (_, HTTPStatus.TOO_MANY_REQUESTS):
             pause = retry_after(response.headers)
             return ProviderBusyError(code, f"more than FCM takes now. {said}", pause or QUOTA_PAUSE_SECONDS)

@@ -136,7 +136,7 @@ def _certificate(credentials_file: Path) -> credentials.Certificate:
 
 
 def _explained(error: Exception, hand_over: HandOver, address: str) -> Exception:
-    """What to raise for a send without a receipt. A fault of our own, found before the request began, stays itself."""
+    """What to raise for a send without a receipt."""
     if isinstance(error, GoogleAuthError):
         return _credentials_error(error)
     if isinstance(error, FirebaseError) and error.http_response is not None:
@@ -144,7 +144,9 @@ def _explained(error: Exception, hand_over: HandOver, address: str) -> Exception
     expected = isinstance(error, FirebaseError | TimeoutError)
     text = without(address, str(error)) or "no answer in time"
     if hand_over.call_off():
-        return ProviderBusyError("NOT_CONNECTED", f"nothing was sent to FCM: {text}") if expected else error
+        # Never the error itself: it may quote the address, and what an activity raises is kept and logged.
+        code = "NOT_CONNECTED" if expected else "INTERNAL"
+        return ProviderBusyError(code, f"nothing was sent to FCM: {text}")
     return OutcomeUnknownError(_unknown_code(error), f"FCM may have taken it, there was no valid answer: {text}")
 
 

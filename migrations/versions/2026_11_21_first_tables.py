@@ -135,9 +135,17 @@ def upgrade() -> None:
         sa.Column("run_id", sa.Uuid(), nullable=False),
         sa.Column("recipient_id", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("shuffled", sa.Text(), nullable=False),
         sa.Column("row", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["drumbeat.runs.id"], name=op.f("fk_audience_run_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "recipient_id", "subject", name=op.f("pk_audience")),
+        schema="drumbeat",
+    )
+    op.create_index(
+        op.f("ix_audience_run_id_shuffled_recipient_id"),
+        "audience",
+        ["run_id", "shuffled", "recipient_id"],
+        unique=False,
         schema="drumbeat",
     )
     op.create_table(

@@ -19,7 +19,7 @@ from db.decisions import Claim, Decision, decide
 from db.engine import transaction
 from db.facts import TakenAcknowledgement, take_acknowledgement
 from db.ledger import Proof, prove
-from db.outcomes import Outcome, settle
+from db.outcomes import Outcome, record
 from db.runs import RunView, get_run, open_run
 from db.tables import Attempt, AuditEntry, Base, Message, Run
 from domain.hashing import AddressHasher
@@ -96,10 +96,10 @@ class Scene:
         return claim
 
     def settle(self, claim: Claim, outcome: Outcome = SENT) -> Decision:
+        """As `advance` does: what became of it, then what comes next."""
         with transaction(self.engine) as session:
-            decision = settle(session, claim, outcome, HASHER)
-        assert decision is not None
-        return decision
+            record(session, claim, outcome, HASHER)
+        return self.decide(claim.message_id, None)
 
     def send(self, message_id: UUID, channel: str = "fcm", outcome: Outcome = SENT) -> UUID:
         """One whole `advance` on that channel; the attempt's id."""

@@ -66,6 +66,20 @@ def test_while_paused_a_deadline_stands_still(scene: Scene) -> None:
     assert (message.state, message.due_at, message.hold_reason) == ("sent", None, "paused")
 
 
+def test_a_deadline_whose_hour_comes_in_a_pause_does_not_end_the_message(scene: Scene) -> None:
+    run_id = scene.opened(a_person(0, channels=("fcm",)))
+    [message_id] = scene.ids(run_id)
+    scene.send(message_id)
+    control.pause(scene.engine, run_id, "test")
+    scene.silence(message_id, late_by=timedelta(minutes=10))
+    scene.set(run_id, paused_at=scene.run(run_id).paused_at - timedelta(minutes=20))  # type: ignore[operator]
+    assert scene.decide(message_id).step == Wait(None, HoldReason.PAUSED)
+    control.resume(scene.engine, run_id, "test")
+    step = scene.decide(message_id).step
+    assert isinstance(step, Wait)
+    assert step.reason is HoldReason.AWAITING
+
+
 def test_a_second_pause_says_so_and_does_not_start_the_time_anew(scene: Scene) -> None:
     run_id = scene.opened(a_person(0))
     assert not control.pause(scene.engine, run_id, "ada").already

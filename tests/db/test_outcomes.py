@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from db.decisions import decide
 from db.engine import transaction
-from db.outcomes import Outcome, settle
+from db.outcomes import Outcome, record
 from db.tables import Suppression
 from domain.ladder import UNSETTLED_FOR, Done, Wait
 from domain.states import AttemptState, FailureKind, HoldReason, MessageState
@@ -139,7 +140,8 @@ def test_the_record_of_an_erased_message_is_no_error(scene: Scene) -> None:
     claim = scene.claim(message_id)
     scene.erase(message_id)
     with transaction(scene.engine) as session:
-        assert settle(session, claim, SENT, HASHER) is None
+        record(session, claim, SENT, HASHER)
+        assert decide(session, claim.message_id, HASHER) is None
 
 
 def test_the_deadline_counts_from_the_record_of_the_hand_over(scene: Scene) -> None:

@@ -10,7 +10,7 @@ from domain.clock import RunClock
 from domain.ladder import AttemptFacts, Done, MessageFacts, RunFacts, Send, Step, Wait, next_step, unfinished_state
 from domain.persons import PersonFacts
 from domain.plan import Plan
-from domain.states import AttemptState, FailureKind, MessageState, RunState
+from domain.states import AttemptState, FailureKind, MessageState, RunState, may_leave_its_end
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 MESSAGE = UUID("6f1f6a5e-0000-4000-8000-000000000001")
@@ -75,7 +75,10 @@ class VirtualRun:
         self.run = replace(self.run, state=RunState.CANCELLED)
 
     def acknowledge(self) -> None:
+        """As db/facts.py does: an end that may be left for `delivered` is left."""
         self.message = replace(self.message, answered=True)
+        if self.message.ended and may_leave_its_end(self.message.state, MessageState.DELIVERED):
+            self.message = replace(self.message, state=MessageState.DELIVERED)
 
     def _hand_over(self, channel: str, address: str) -> None:
         answer = next(self.answers)

@@ -153,7 +153,7 @@ def test_progress_can_be_asked_of_the_run_itself(stage: Stage) -> None:
     async def scenario() -> None:
         async with stage.working():
             started = await stage.start()
-            handle = stage.client.get_workflow_handle_for(CampaignRun.run, started.workflow_id)
+            handle = stage.client.get_workflow_handle(started.workflow_id)
             await stage.all_are(started.run_id, state="sent")
             await handle.signal(CampaignRun.run_changed)
             survey = await handle.query(CampaignRun.progress)
