@@ -133,11 +133,12 @@ class Settings(BaseSettings):
     locks_scan_segments: Annotated[int, Field(ge=1, le=64)] = 4
     aws_region: str | None = None
     aws_endpoint_url_dynamodb: HttpUrl | None = None
-    stale_after_days: Annotated[int, Field(ge=1, le=3650)] = 30
-    lock_battery_ttl_seconds: Annotated[int, Field(ge=1, le=28 * 24 * 3600)] = 24 * 3600
-    lock_battery_schedule: str = "0 9 * * MON"
+    stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    """Unset, here and below: as the campaign's own file says."""
+    lock_battery_ttl_seconds: Annotated[int, Field(ge=1, le=28 * 24 * 3600)] | None = None
+    lock_battery_schedule: str | None = None
     """Cron; `off` means never by itself."""
-    lock_battery_time_zone: Zone = "UTC"
+    lock_battery_time_zone: Zone | None = None
 
     @model_validator(mode="after")
     def _open_only_on_loopback(self) -> Self:

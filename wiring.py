@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -43,16 +44,21 @@ def build_engine(settings: Settings, application: str) -> Engine:
 
 
 def build_registry(settings: Settings) -> Registry:
-    """The campaigns, with what the operator's settings say of them."""
-    defaults = {
-        "lock_battery": {
-            "stale_after_days": settings.stale_after_days,
-            "ttl_seconds": settings.lock_battery_ttl_seconds,
-        }
+    """The campaigns as their files say, but for what the operator's settings say otherwise."""
+    lock_battery = {
+        "stale_after_days": settings.stale_after_days,
+        "ttl_seconds": settings.lock_battery_ttl_seconds,
     }
-    weekly = Schedule(settings.lock_battery_schedule, settings.lock_battery_time_zone)
-    schedules = {"lock_battery": None if settings.lock_battery_schedule == _NEVER else weekly}
-    return find_campaigns(defaults, schedules)
+    defaults = {"lock_battery": {name: value for name, value in lock_battery.items() if value is not None}}
+    reschedule = partial(_reschedule, settings.lock_battery_schedule, settings.lock_battery_time_zone)
+    return find_campaigns(defaults, {"lock_battery": reschedule})
+
+
+def _reschedule(cron: str | None, zone: str | None, planned: Schedule | None) -> Schedule | None:
+    if cron == _NEVER or (planned is None and cron is None):
+        return None
+    planned = planned or Schedule(cron or "")
+    return replace(planned, cron=cron or planned.cron, zone=zone or planned.zone)
 
 
 def build_signer(settings: Settings) -> Signer:

@@ -50,6 +50,8 @@ class DryRun:
     """What the source saw and the campaign does not target."""
     noted: Counter[str] = field(default_factory=Counter)
     samples: list[Sample] = field(default_factory=list)
+    off: list[str] = field(default_factory=list)
+    """Channels of the campaign that are off, and so no rungs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,9 @@ class DryRunner:
     def _rehearse_snapshot(
         self, session: Session, campaign: Campaign[Any], parameters: Parameters, prediction: DryRun
     ) -> UUID:
-        plan = freeze(campaign.plan(parameters), self.channels)
+        wanted = campaign.plan(parameters)
+        plan = freeze(wanted, self.channels)
+        prediction.off = [rung.channel for rung in wanted.ladder if rung.channel not in self.channels]
         run = open_run(
             session,
             workflow_id=f"dry-run:{uuid4()}",
@@ -110,22 +114,17 @@ class DryRunner:
                 prediction.samples.append(sample)
             session.expunge_all()
 
-    def _count(self, prediction: DryRun, situation: Situation) -> tuple[str, str | None]:
+    @staticmethod
+    def _count(prediction: DryRun, situation: Situation) -> tuple[str, str | None]:
         """What would be done first, in a word; and the address, where something is sent."""
         step = next_step(situation.message, situation.plan, situation.run, situation.person, situation.now)
         match step:
-            case Send(channel=channel, address=address) if channel in self.channels:
+            case Send(channel=channel, address=address):
                 prediction.by_channel[channel] += 1
                 return channel, address
-            case Send(channel=channel):
-                return _deferred(prediction, f"{channel}_off")
             case Wait(reason=reason):
-                return _deferred(prediction, reason)
+                prediction.deferred[reason] += 1
+                return f"waits: {reason}", None
             case Done(state=state, reason=reason):
                 prediction.not_sent[reason or state] += 1
                 return reason or state, None
-
-
-def _deferred(prediction: DryRun, reason: str) -> tuple[str, None]:
-    prediction.deferred[reason] += 1
-    return f"waits: {reason}", None

@@ -1,28 +1,39 @@
 """The beginning of a run, and a run that cannot begin."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Engine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.orders import OpenedRun, OpenOrder
+from campaigns.campaign import Parameters
 from campaigns.registry import Registry, UnknownCampaignError
 from channels.interface import Channel
 from db.engine import transaction
-from db.runs import fail_run, open_run
+from db.runs import RunView, fail_run, open_run
 from domain.ids import run_id_of, slot_of
 from domain.plan import Plan
+from domain.problems import ProblemError
+
+
+class NoChannelError(ProblemError):
+    def __init__(self, wanted: Iterable[str]) -> None:
+        super().__init__(f"no channel of this campaign is on ({', '.join(wanted)}): give the worker its credentials")
 
 
 def freeze(plan: Plan, channels: Mapping[str, Channel]) -> Plan:
-    """The plan with what its channels declare about themselves, as it stays for the whole run."""
+    """The plan with what its channels declare about themselves, as it stays for the whole run.
+
+    A channel that is off is no rung of it. Raises NoChannelError where none is left.
+    """
     ladder = tuple(
         rung.model_copy(update={"retries_unknown": channels[rung.channel].facts.retries_unknown})
-        if rung.channel in channels
-        else rung
         for rung in plan.ladder
+        if rung.channel in channels
     )
+    if not ladder:
+        raise NoChannelError(rung.channel for rung in plan.ladder)
     return plan.model_copy(update={"ladder": ladder})
 
 
@@ -35,27 +46,39 @@ class Opening:
     @activity.defn
     def open_run(self, order: OpenOrder) -> OpenedRun:
         """Make the run's row with its frozen plan; the second time it is found as it is."""
-        name = order.run.campaign
         try:
-            parameters = self._registry.parameters(name, order.run.parameters)
+            parameters = self._registry.parameters(order.run.campaign, order.run.parameters)
         except (UnknownCampaignError, ValueError) as error:
-            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
-        plan = freeze(self._registry[name].plan(parameters), self._channels)
+            raise _for_good(error) from error
+        wanted = self._registry[order.run.campaign].plan(parameters)
+        try:
+            plan = freeze(wanted, self._channels)
+        except NoChannelError as error:
+            self._open(order, parameters, wanted)
+            self.fail_run(order.workflow_id, str(error))
+            raise _for_good(error) from error
+        run = self._open(order, parameters, plan)
+        return OpenedRun(run_id=run.id, batch_size=plan.batch_size, batches_at_once=plan.batches_at_once)
+
+    def _open(self, order: OpenOrder, parameters: Parameters, plan: Plan) -> RunView:
         with transaction(self._engine) as session:
-            run = open_run(
+            return open_run(
                 session,
                 workflow_id=order.workflow_id,
-                campaign=name,
-                slot=slot_of(order.workflow_id, name),
+                campaign=order.run.campaign,
+                slot=slot_of(order.workflow_id, order.run.campaign),
                 parameters=parameters.model_dump(mode="json"),
                 plan=plan,
                 released_up_to=order.run.limit,
                 actor=order.run.actor,
             )
-        return OpenedRun(run_id=run.id, batch_size=plan.batch_size, batches_at_once=plan.batches_at_once)
 
     @activity.defn
     def fail_run(self, workflow_id: str, reason: str) -> None:
-        """The audience could not be taken: nothing was sent, and the run says why."""
+        """It cannot begin: nothing was sent, and the run says why."""
         with transaction(self._engine) as session:
             fail_run(session, run_id_of(workflow_id), reason)
+
+
+def _for_good(error: Exception) -> ApplicationError:
+    return ApplicationError(str(error), type=type(error).__name__, non_retryable=True)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from fastapi import Depends, Security
+from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.parts import Parts, PartsOf
-from api.refusals import MissingScopeError, NoKeyError
+from api.refusals import ForeignPageError, MissingScopeError, NoKeyError
 from db.api_keys import Scope, find_key
 from db.engine import transaction
 
@@ -41,10 +42,18 @@ def authorize(parts: Parts, given: HTTPAuthorizationCredentials | None, scope: S
 
 
 def _needs(scope: Scope) -> Callable[..., str]:
-    def caller(parts: PartsOf, given: Credentials) -> str:
+    def caller(request: Request, parts: PartsOf, given: Credentials) -> str:
+        if given is None and _from_another_page(request):
+            raise ForeignPageError
         return authorize(parts, given, scope)
 
     return caller
+
+
+def _from_another_page(request: Request) -> bool:
+    """Without keys, loopback is the only guard, and a page open in the operator's browser is behind it."""
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
 
 Viewer = Annotated[str, Depends(_needs(Scope.VIEW))]

@@ -21,6 +21,11 @@ class MissingScopeError(ProblemError):
         super().__init__(f"this key has not the scope {scope!r}: make one that has, with `drumbeat key create`")
 
 
+class ForeignPageError(ProblemError):
+    def __init__(self) -> None:
+        super().__init__("another site's page may not ask this: send an API key, or ask from a page of this address")
+
+
 class ForgedTokenError(ProblemError):
     def __init__(self) -> None:
         super().__init__("`token` is not this attempt's: send the `ack_token` of the push as it came")
@@ -69,6 +74,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     NoKeyError: Kind(
         HTTPStatus.UNAUTHORIZED, "no-valid-key", "None was sent, or it is wrong, or it has expired.", _ASK_FOR_KEY
     ),
+    ForeignPageError: Kind(HTTPStatus.FORBIDDEN, "foreign-page", "The request comes from another site's page."),
     MissingScopeError: Kind(HTTPStatus.FORBIDDEN, "missing-scope", "The key is right, and may not do this."),
     ForgedTokenError: Kind(HTTPStatus.FORBIDDEN, "forged-token", "The token was not made for this attempt."),
     TooManyRequestsError: Kind(

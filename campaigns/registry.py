@@ -1,7 +1,7 @@
 """Finds the campaigns in this folder by themselves, and gives their parameters the operator's defaults."""
 
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
@@ -37,7 +37,11 @@ class Registry:
         return model.model_validate({**self.defaults.get(name, {}), **given})
 
 
-def find_campaigns(defaults: Mapping[str, Mapping[str, Any]], schedules: Mapping[str, Schedule | None]) -> Registry:
+Reschedule = Callable[[Schedule | None], Schedule | None]
+"""What the operator makes of a campaign's own schedule."""
+
+
+def find_campaigns(defaults: Mapping[str, Mapping[str, Any]], reschedule: Mapping[str, Reschedule]) -> Registry:
     """All campaigns of this folder. A name used twice is an error now, not on Monday at nine."""
     found: dict[str, Campaign[Any]] = {}
     for module in pkgutil.iter_modules(campaigns.__path__):
@@ -46,5 +50,10 @@ def find_campaigns(defaults: Mapping[str, Mapping[str, Any]], schedules: Mapping
         campaign: Campaign[Any] = import_module(f"campaigns.{module.name}").CAMPAIGN
         if campaign.name in found:
             raise ValueError(f"two campaigns are called {campaign.name!r}: rename one (campaigns/{module.name}.py)")
-        found[campaign.name] = replace(campaign, schedule=schedules.get(campaign.name, campaign.schedule))
+        planned = reschedule.get(campaign.name, _as_it_is)(campaign.schedule)
+        found[campaign.name] = replace(campaign, schedule=planned)
     return Registry(found, defaults)
+
+
+def _as_it_is(schedule: Schedule | None) -> Schedule | None:
+    return schedule

@@ -101,8 +101,9 @@ def dry_run_view(prediction: DryRun) -> RenderableType:
     ]
     grid = side_by_side(counts_table(title, counts) for title, counts in columns if counts)
     head = Text(f"{prediction.targeted} people are targeted. Nothing was stored, nothing was sent.", style="bold")
+    off = [Text(f"off, and no rung of it: {', '.join(prediction.off)}", style="yellow")] if prediction.off else []
     title = plain(f"dry run of {prediction.campaign}")
-    return Panel(Group(head, grid, table), title=title, expand=False)
+    return Panel(Group(head, *off, grid, table), title=title, expand=False)
 
 
 def side_by_side(tables: Iterable[RenderableType]) -> RenderableType:

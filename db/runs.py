@@ -50,9 +50,9 @@ def open_run(
     parameters: Mapping[str, Any],
     plan: Plan,
     released_up_to: int | None = None,
-    actor: str = "",
+    actor: str | None = None,
 ) -> RunView:
-    """Make the run's row, frozen plan and all, and say so in the audit log; a second call finds it as it is."""
+    """Make the run's row, frozen plan and all, and note who started it; a second call finds it as it is."""
     run_id = run_id_of(workflow_id)
     made = session.execute(
         insert(Run)
@@ -70,7 +70,7 @@ def open_run(
         .on_conflict_do_nothing()
         .returning(Run.id)
     ).one_or_none()
-    if made is not None:
+    if made is not None and actor is not None:
         write_audit(session, actor, "start", run_id, campaign=campaign, limit=released_up_to)
     return get_run(session, run_id)
 

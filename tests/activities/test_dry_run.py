@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from activities.dry_run import SAMPLES, DryRun, DryRunner
+from activities.opening import NoChannelError
 from campaigns.lock_battery import CAMPAIGN, LockBattery
 from channels.interface import Channel
 from db.engine import create_database_engine, transaction
@@ -143,8 +144,15 @@ def test_while_mqtt_is_off_only_fcm_would_send(engine: Engine, dynamodb: DynamoD
     ways = by_first_way(world)
     prediction = runner(engine, dynamodb, a_channel("fcm")).predict(CAMPAIGN, LockBattery())
     assert prediction.by_channel == {"fcm": ways["fcm"]}
-    assert prediction.deferred == {"mqtt_off": ways["mqtt"]}
-    assert prediction.not_sent == {"no_address": ways["no_address"]}
+    assert prediction.not_sent == {"no_address": ways["no_address"] + ways["mqtt"]}
+    assert prediction.off == ["mqtt"]
+
+
+def test_a_campaign_without_any_channel_that_is_on_is_refused(
+    engine: Engine, dynamodb: DynamoDbServer, world: World
+) -> None:
+    with pytest.raises(NoChannelError, match="fcm, mqtt"):
+        runner(engine, dynamodb).predict(CAMPAIGN, LockBattery())
 
 
 def test_an_address_that_is_suppressed_is_left_alone(engine: Engine, dynamodb: DynamoDbServer, world: World) -> None:
@@ -182,5 +190,5 @@ def test_a_source_that_fails_leaves_nothing_behind(
 
     campaign = replace(CAMPAIGN, audience=break_off)
     with pytest.raises(BrokenOffError):
-        DryRunner(engine, {}, {"locks": locks}, HASHER).predict(campaign, LockBattery())
+        DryRunner(engine, {"fcm": a_channel("fcm")}, {"locks": locks}, HASHER).predict(campaign, LockBattery())
     assert rows(engine) == rows_before

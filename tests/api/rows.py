@@ -32,7 +32,12 @@ class SentMessage:
 
 
 def add_run(
-    engine: Engine, slot: str = "spring", *, state: RunState = RunState.RUNNING, targeted: int | None = 1
+    engine: Engine,
+    slot: str = "spring",
+    *,
+    state: RunState = RunState.RUNNING,
+    targeted: int | None = 1,
+    released_up_to: int | None = None,
 ) -> tuple[UUID, str]:
     workflow_id = run_workflow_id("lock_battery", slot)
     with transaction(engine) as session:
@@ -43,6 +48,7 @@ def add_run(
             slot=slot,
             parameters={"stale_after_days": 30, "ttl_seconds": 3600},
             plan=PLAN,
+            released_up_to=released_up_to,
         )
         row = session.get_one(Run, run.id)
         row.state, row.targeted = state, targeted

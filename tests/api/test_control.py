@@ -97,7 +97,7 @@ def test_a_run_that_has_ended_cannot_be_paused(api: TestClient, engine: Engine) 
 def test_a_release_lets_more_go_and_never_takes_any_back(
     api: TestClient, engine: Engine, temporal: TemporalDouble
 ) -> None:
-    _, workflow_id = add_run(engine, targeted=100)
+    _, workflow_id = add_run(engine, targeted=100, released_up_to=10)
 
     assert api.post(control("release"), json={"up_to": 20}).json()["released"] == 20
     assert temporal.next_signal() == (workflow_id, "run_changed")

@@ -123,3 +123,12 @@ def test_links_and_health_ask_for_no_key(guarded: TestClient) -> None:
 def test_a_key_that_is_given_must_be_right_also_where_none_is_asked(api: TestClient) -> None:
     assert api.get(RUNS).status_code == 200
     assert api.get(RUNS, headers=bearing("drum_00000000_wrong")).status_code == 401
+
+
+def test_another_sites_page_may_not_steer_a_stack_that_asks_for_no_key(api: TestClient, engine: Engine) -> None:
+    run_id, _ = add_run(engine)
+    own, foreign = str(api.base_url).rstrip("/"), "https://elsewhere.example"
+    refused = api.post(f"{RUNS}/{run_id}/pause", headers={"origin": foreign})
+    assert refused.status_code == 403
+    assert refused.json()["type"].endswith("foreign-page")
+    assert api.post(f"{RUNS}/{run_id}/pause", headers={"origin": own}).status_code == 200

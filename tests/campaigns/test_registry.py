@@ -1,5 +1,6 @@
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,8 +70,12 @@ def test_an_operators_default_that_is_bad_is_refused_too() -> None:
         find_campaigns({"lock_battery": {"ttl_seconds": 0}}, {}).parameters("lock_battery", {})
 
 
-def test_a_schedule_of_the_operator_replaces_the_campaigns() -> None:
+def test_a_schedule_of_the_operator_is_made_of_the_campaigns_own() -> None:
     assert find_campaigns({}, {})["lock_battery"].schedule == Schedule("0 9 * * MON", "UTC")
-    daily = Schedule("0 7 * * *", "Europe/Berlin")
-    assert find_campaigns({}, {"lock_battery": daily})["lock_battery"].schedule == daily
-    assert find_campaigns({}, {"lock_battery": None})["lock_battery"].schedule is None
+
+    def in_berlin(planned: Schedule | None) -> Schedule | None:
+        return replace(planned, zone="Europe/Berlin") if planned else None
+
+    rescheduled = find_campaigns({}, {"lock_battery": in_berlin})["lock_battery"].schedule
+    assert rescheduled == Schedule("0 9 * * MON", "Europe/Berlin")
+    assert find_campaigns({}, {"lock_battery": lambda _: None})["lock_battery"].schedule is None
