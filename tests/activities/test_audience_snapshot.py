@@ -108,3 +108,14 @@ def test_a_table_that_is_not_there_fails_for_good_with_the_sources_words(scene: 
     with pytest.raises(ApplicationError, match="there is no table `locks`") as raised:
         take(scene, people, scene.queued())
     assert raised.value.non_retryable
+
+
+def test_a_snapshot_is_taken_once_whoever_asks_again(scene: Scene) -> None:
+    """A retry that was not needed, or a slot whose workflow Temporal has forgotten: the audience stays as it was."""
+    run_id = scene.queued()
+    take(scene, People([a_person(0)]), run_id)
+    again = People([a_person(0), a_person(1)])
+    take(scene, again, run_id)
+    assert again.scans == []
+    assert scene.run(run_id).targeted == 1
+    assert scene.proof(run_id).balanced

@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from db.engine import transaction
 from db.ledger import progress
+from db.tables import Acknowledgement
 from domain.states import FailureKind
 from tests.db.scene import UNKNOWN, Scene, a_plan, failed
 from tests.fakes import a_person
@@ -115,3 +116,14 @@ def test_progress_counts_messages_attempts_and_who_is_held(scene: Scene) -> None
         "mqtt": {"failed": 1},
     }
     assert (stand.held, stand.awaiting, stand.handed_over) == ({"not_released": 1}, 1, 2)
+
+
+def test_the_proof_hears_a_fact_that_its_message_has_not(scene: Scene) -> None:
+    run_id = scene.opened(a_person(0))
+    [message_id] = scene.ids(run_id)
+    attempt_id = scene.send(message_id)
+    with transaction(scene.engine) as session:
+        session.add(Acknowledgement(attempt_id=attempt_id, received_at=datetime.now(UTC), late=False))
+    proof = scene.proof(run_id)
+    assert not proof.balanced
+    assert [each.expected for each in proof.differences] == ["delivered"]

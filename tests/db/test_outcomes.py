@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from db import locks
 from db.decisions import decide
 from db.engine import transaction
 from db.outcomes import Outcome, record
@@ -153,3 +154,38 @@ def test_the_deadline_counts_from_the_record_of_the_hand_over(scene: Scene) -> N
     assert isinstance(decision.step, Wait)
     assert decision.step.until == attempt.deadline
     assert attempt.state == AttemptState.SENT
+
+
+def test_a_release_that_comes_after_the_try_was_given_up_still_balances(scene: Scene) -> None:
+    """A frozen worker thaws: its try counts as unknown by now, and it says that it never handed it over."""
+    run_id = scene.opened(a_person(0), plan=a_plan(retries_unknown=False))
+    [message_id] = scene.ids(run_id)
+    frozen = scene.claim(message_id)
+    scene.rewind(message_id, UNSETTLED_FOR)
+    assert scene.decide(message_id).step == Done(MessageState.UNKNOWN)
+    scene.settle(frozen, RELEASED)
+    assert scene.message(message_id).state == MessageState.FAILED
+    assert scene.proof(run_id).balanced
+
+
+def test_a_receipt_that_comes_late_is_awaited_although_a_newer_try_has_failed(scene: Scene) -> None:
+    [message_id] = scene.ids(scene.opened(a_person(0)))
+    frozen = scene.claim(message_id)
+    scene.rewind(message_id, UNSETTLED_FOR)
+    scene.settle(scene.claim(message_id), failed(FailureKind.BUSY))
+    step = scene.settle(frozen).step
+    assert isinstance(step, Wait)
+    assert step.reason is HoldReason.AWAITING
+
+
+def test_an_outcome_is_recorded_while_somebody_holds_the_run(scene: Scene) -> None:
+    """A cancel of very many people takes seconds; what is known of a send must not wait for it and be lost."""
+    run_id = scene.opened(a_person(0))
+    [message_id] = scene.ids(run_id)
+    claim = scene.claim(message_id)
+    with transaction(scene.engine) as holder:
+        locks.hold_run(holder, run_id)
+        with transaction(scene.engine) as session:
+            record(session, claim, SENT, HASHER)
+    assert scene.attempt_states(message_id) == [(1, "sent")]
+    assert scene.message(message_id).state == MessageState.SENT
