@@ -176,7 +176,9 @@ class Stack:
     def _write_environment(self) -> Path:
         file = self.folder / ENVIRONMENT
         file.touch(mode=0o600)
-        file.write_text("".join(f'{name}="{value}"\n' for name, value in self.environment.items()))
+        # What is left of a stack that was killed must not make the next command wait for a minute.
+        settings = {**self.environment, "WAIT_FOR_SERVERS_SECONDS": "5"}
+        file.write_text("".join(f'{name}="{value}"\n' for name, value in settings.items()))
         return file
 
     def _made(self, name: str = "") -> Path:

@@ -12,9 +12,10 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.status import Status
 
+from console.desk import EMBEDDED_ENVIRONMENTS
 from sandbox.devices import Delays, Device, DeviceFleet
 from sandbox.people import World, invent_world
-from sandbox.stack import Say, Stack
+from sandbox.stack import ENVIRONMENT, Say, Stack
 
 DATA = Path(".drumbeat")
 LOCKS, SEED = 200, 7
@@ -49,6 +50,8 @@ def devices_at_work(stack: Stack, world: World, seed: int) -> Iterator[DeviceFle
 
 def addresses(stack: Stack, folder: Path) -> Panel:
     """Where everything is, for a person."""
+    found = folder / ENVIRONMENT in EMBEDDED_ENVIRONMENTS
+    adopt = "" if found else f"set -a; . {escape(str(folder / ENVIRONMENT))}; set +a; "
     lines = [
         f"API         {stack.api_url}/docs",
         f"Metrics     {stack.api_url}/metrics",
@@ -56,7 +59,7 @@ def addresses(stack: Stack, folder: Path) -> Panel:
         f"Logs        {escape(str(folder))}",
         "",
         "[yellow]No API key is asked for, since everything is on loopback alone.[/]",
-        "In another terminal: [bold].venv/bin/drumbeat runs[/]",
+        f"In another terminal: [bold]{adopt}.venv/bin/drumbeat runs[/]",
     ]
     return Panel("\n".join(lines), title="Drumbeat is up", subtitle="Ctrl-C stops it", expand=False)
 
