@@ -18,7 +18,7 @@ from temporalio.service import RPCError
 
 from activities.dry_run import DryRunner
 from activities.queues import CORE
-from activities.starting import StartOrder, start_run
+from activities.starting import StartOrder, start_and_write_down
 from campaigns.registry import UnknownCampaignError
 from console.desk import Desk, find_settings, open_desk
 from console.logs import log_to_standard_error
@@ -28,7 +28,8 @@ from db.api_keys import Scope, create_key
 from db.engine import transaction
 from db.migrate import migrate as apply_migrations
 from db.runs import list_runs
-from domain.problems import NoSuchRunError, ProblemError
+from domain.problems import ProblemError
+from domain.states import RunState
 from settings import SettingsError, read_settings
 from wiring import UnreachableError, build_channels, build_hasher, build_registry, build_sources
 
@@ -89,7 +90,7 @@ def run(
             console.print(dry_run_view(runner.predict(registry[campaign], wanted)))
             return
         order = StartOrder(campaign, parameters, key, limit, desk.actor)
-        started = desk.with_temporal(lambda client: start_run(client, registry, order, CORE))
+        started = desk.with_temporal(lambda it: start_and_write_down(it, desk.engine, registry, order, CORE))
         console.print(f"{'Started before' if started.already else 'Started'}: run [bold]{started.run_id}")
         if _taken_up(desk, started.run_id):
             console.print(f"[dim]drumbeat show {str(started.run_id)[:8]}")
@@ -270,16 +271,13 @@ def _stand(desk: Desk, reference: str) -> tuple[bool, RenderableType]:
 
 
 def _taken_up(desk: Desk, run_id: UUID) -> bool:
-    """Whether a worker has made the run's row; it does at once where there is one."""
+    """Whether a worker has begun it; it does so at once where there is one."""
     give_up = time.monotonic() + TAKEN_UP_WITHIN_SECONDS
-    while time.monotonic() < give_up:
-        try:
-            desk.find(str(run_id))
-        except NoSuchRunError:
-            time.sleep(LOOK_EVERY_SECONDS)
-        else:
-            return True
-    return False
+    while desk.find(str(run_id)).state is RunState.SCHEDULED:
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(LOOK_EVERY_SECONDS)
+    return True
 
 
 def _parameters(given: list[str]) -> dict[str, Any]:

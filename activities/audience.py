@@ -16,6 +16,7 @@ from db.engine import transaction
 from db.runs import RunView, get_run, note_waiting, plan_of
 from domain.message import AudiencePage, Scan
 from domain.problems import ProblemError, TemporaryProblemError
+from domain.states import RunState
 
 TRIES_AT_MOST = 120
 """With a wait of 30 s between them: an hour in which a source may come back."""
@@ -51,6 +52,9 @@ class AudienceSnapshot:
             run = get_run(session, run_id)
         if run.targeted is not None:
             return run.targeted  # taken before: an earlier try was not heard of, or the slot is an old one
+        if run.state is RunState.CANCELLED:
+            with transaction(self._engine) as session:
+                return close_snapshot(session, run_id, {}, {})
         try:
             progress = self._store_audience(run)
         except ProblemError as error:

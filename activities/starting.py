@@ -1,5 +1,6 @@
 """Starting a run by hand. That is Temporal's alone: the workflow's id makes two triggers one run."""
 
+import asyncio
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -7,13 +8,16 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Engine
 from temporalio.client import Client
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from activities.orders import RunOrder
 from campaigns.registry import Registry
-from domain.ids import run_id_of, run_workflow_id
+from db.engine import transaction
+from db.runs import has_run, write_down_run
+from domain.ids import run_id_of, run_workflow_id, slot_of
 from domain.problems import ProblemError
 
 _LONGEST_KEY = 100
@@ -47,7 +51,7 @@ class Started:
 async def start_run(client: Client, registry: Registry, order: StartOrder, core_queue: str) -> Started:
     """Raises UnknownCampaignError, pydantic's ValidationError, BadKeyError, and RPCError when Temporal is away."""
     registry.parameters(order.campaign, order.parameters)
-    workflow_id = run_workflow_id(order.campaign, (order.key and _checked(order.key)) or _slot_of_now(order))
+    workflow_id = _workflow_id(order)
     run = RunOrder(campaign=order.campaign, parameters=order.parameters, limit=order.limit, actor=order.actor)
     already = False
     try:
@@ -78,3 +82,46 @@ def _checked(key: str) -> str:
     if not usable:
         raise BadKeyError(key)
     return key
+
+
+async def start_and_write_down(
+    client: Client, engine: Engine, registry: Registry, order: StartOrder, core_queue: str
+) -> Started:
+    """As `start_run`, and the run's row too, so that it can be seen and stopped before a worker has begun it.
+
+    A slot that has a row was started before, also where Temporal has forgotten it.
+    """
+    registry.parameters(order.campaign, order.parameters)
+    found = await asyncio.to_thread(_find_started, engine, order)
+    if found is not None:
+        return found
+    started = await start_run(client, registry, order, core_queue)
+    await asyncio.to_thread(_write_down, engine, registry, order, started)
+    return started
+
+
+def _find_started(engine: Engine, order: StartOrder) -> Started | None:
+    workflow_id = _workflow_id(order)
+    with transaction(engine) as session:
+        known = has_run(session, workflow_id)
+    return Started(run_id_of(workflow_id), workflow_id, already=True) if known else None
+
+
+def _write_down(engine: Engine, registry: Registry, order: StartOrder, started: Started) -> None:
+    parameters = registry.parameters(order.campaign, order.parameters)
+    with transaction(engine) as session:
+        write_down_run(
+            session,
+            workflow_id=started.workflow_id,
+            campaign=order.campaign,
+            slot=slot_of(started.workflow_id, order.campaign),
+            parameters=parameters.model_dump(mode="json"),
+            plan=registry[order.campaign].plan(parameters),
+            released_up_to=order.limit,
+            actor=order.actor,
+        )
+
+
+def _workflow_id(order: StartOrder) -> str:
+    slot = _slot_of_now(order) if order.key is None else _checked(order.key)
+    return run_workflow_id(order.campaign, slot)

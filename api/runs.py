@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from starlette.concurrency import run_in_threadpool
 from temporalio.service import RPCError
 
-from activities.starting import Started, StartOrder, start_run
+from activities.starting import Started, StartOrder, start_and_write_down
 from api.keys import Operator, Viewer
 from api.parts import Parts, PartsOf, Temporal, TemporalOf, TemporalUnavailableError
 from api.problems import answer, brief, problems
@@ -102,7 +102,7 @@ async def start(
 ) -> StartedRun:
     """Start a run. With the same Idempotency-Key it may be repeated: there is one run for each key.
 
-    Without a key, two equal requests within a minute are one. The run can be seen as soon as a worker has begun it.
+    Without a key, two equal requests within a minute are one. It is `scheduled` until a worker begins it.
     """
     wanted = _parameters(parts, order)
     started = await _start(
@@ -187,7 +187,7 @@ async def _start(parts: Parts, temporal: Temporal, order: StartOrder) -> Started
     client = await temporal.client()
     try:
         async with asyncio.timeout(START_SECONDS):
-            return await start_run(client, parts.registry, order, parts.core_queue)
+            return await start_and_write_down(client, parts.engine, parts.registry, order, parts.core_queue)
     except (RPCError, TimeoutError) as error:
         log.warning("run_not_started", campaign=order.campaign, error=brief(error))
         raise TemporalUnavailableError from error

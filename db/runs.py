@@ -29,6 +29,7 @@ class RunView(BaseModel):
     state_reason: str | None
     parameters: dict[str, Any]
     created_at: datetime
+    begun_at: datetime | None
     started_at: datetime | None
     paused_at: datetime | None
     paused_total: timedelta
@@ -39,6 +40,55 @@ class RunView(BaseModel):
     targeted: int | None
     left_out: dict[str, int]
     noted: dict[str, int]
+
+
+def write_down_run(
+    session: Session,
+    *,
+    workflow_id: str,
+    campaign: str,
+    slot: str,
+    parameters: Mapping[str, Any],
+    plan: Plan,
+    released_up_to: int | None = None,
+    actor: str | None = None,
+) -> None:
+    """Make the run's row as soon as it is started, so that it can be seen and stopped before a worker begins it."""
+    run_id = run_id_of(workflow_id)
+    made = session.execute(
+        insert(Run)
+        .values(
+            id=run_id,
+            campaign=campaign,
+            slot=slot,
+            workflow_id=workflow_id,
+            state=RunState.SCHEDULED,
+            parameters=dict(parameters),
+            plan=plan.model_dump(mode="json"),
+            started_at=func.clock_timestamp(),
+            released_up_to=released_up_to,
+        )
+        .on_conflict_do_nothing()
+        .returning(Run.id)
+    ).one_or_none()
+    if made is not None and actor is not None:
+        write_audit(session, actor, "start", run_id, campaign=campaign, limit=released_up_to)
+
+
+def begin_run(session: Session, run_id: UUID, plan: Plan) -> RunView:
+    """A worker takes it up: its plan is frozen, once and for all. One that has begun is found as it is."""
+    now_queued = case((Run.state == RunState.SCHEDULED, RunState.QUEUED), else_=Run.state)
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.begun_at.is_(None))
+        .values(
+            state=now_queued,
+            plan=plan.model_dump(mode="json"),
+            begun_at=func.clock_timestamp(),
+            started_at=func.clock_timestamp(),
+        )
+    )
+    return get_run(session, run_id)
 
 
 def open_run(
@@ -52,27 +102,22 @@ def open_run(
     released_up_to: int | None = None,
     actor: str | None = None,
 ) -> RunView:
-    """Make the run's row, frozen plan and all, and note who started it; a second call finds it as it is."""
-    run_id = run_id_of(workflow_id)
-    made = session.execute(
-        insert(Run)
-        .values(
-            id=run_id,
-            campaign=campaign,
-            slot=slot,
-            workflow_id=workflow_id,
-            state=RunState.QUEUED,
-            parameters=dict(parameters),
-            plan=plan.model_dump(mode="json"),
-            started_at=func.clock_timestamp(),
-            released_up_to=released_up_to,
-        )
-        .on_conflict_do_nothing()
-        .returning(Run.id)
-    ).one_or_none()
-    if made is not None and actor is not None:
-        write_audit(session, actor, "start", run_id, campaign=campaign, limit=released_up_to)
-    return get_run(session, run_id)
+    """Both at once: what a worker does with a run that a schedule started."""
+    write_down_run(
+        session,
+        workflow_id=workflow_id,
+        campaign=campaign,
+        slot=slot,
+        parameters=parameters,
+        plan=plan,
+        released_up_to=released_up_to,
+        actor=actor,
+    )
+    return begin_run(session, run_id_of(workflow_id), plan)
+
+
+def has_run(session: Session, workflow_id: str) -> bool:
+    return session.get(Run, run_id_of(workflow_id)) is not None
 
 
 def get_run(session: Session, run_id: UUID) -> RunView:
@@ -110,7 +155,7 @@ def note_waiting(session: Session, run_id: UUID, reason: str) -> None:
 
 def fail_run(session: Session, run_id: UUID, reason: str) -> None:
     """Nothing was targeted and nothing will be sent; one that was cancelled meanwhile ends as that."""
-    may_fail = [RunState.QUEUED, RunState.PAUSED, RunState.CANCELLED]
+    may_fail = [RunState.SCHEDULED, RunState.QUEUED, RunState.PAUSED, RunState.CANCELLED]
     failed = case((Run.state == RunState.CANCELLED, RunState.CANCELLED), else_=RunState.FAILED)
     session.execute(
         update(Run)

@@ -47,6 +47,8 @@ class Run(Base):
     parameters: Mapped[Json]
     plan: Mapped[Json]
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    begun_at: Mapped[datetime | None]
+    """When a worker took it up."""
     started_at: Mapped[datetime | None]
     """When the audience is looked at; what is stale or valid counts from here."""
     paused_at: Mapped[datetime | None]

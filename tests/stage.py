@@ -15,7 +15,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.nudging import nudge
 from activities.orders import SweepReport
-from activities.starting import Started, StartOrder, start_run
+from activities.starting import Started, StartOrder, start_and_write_down
 from campaigns.registry import Registry
 from channels.interface import Outgoing
 from db import control
@@ -77,7 +77,7 @@ class Stage:
 
     async def start(self, key: str | None = None, limit: int | None = None, **parameters: Any) -> Started:  # noqa: ANN401 - any parameter
         order = StartOrder("probe", parameters, key or uuid4().hex, limit, "test")
-        return await start_run(self.client, self.registry, order, self.queue)
+        return await start_and_write_down(self.client, self.engine, self.registry, order, self.queue)
 
     async def sweep(self) -> SweepReport:
         """What the schedule does every minute."""

@@ -96,6 +96,7 @@ def upgrade() -> None:
             server_default=sa.text("clock_timestamp()"),
             nullable=False,
         ),
+        sa.Column("begun_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("started_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("paused_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("paused_total", sa.Interval(), server_default=sa.text("'0'"), nullable=False),

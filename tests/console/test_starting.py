@@ -94,7 +94,9 @@ def test_a_dry_run_whose_dynamodb_is_away_says_so(drumbeat: Terminal, engine: En
     change(engine, "create table public.lock_user_mapping (lock_id text, user_id text, fcm_id text)")
     url = f"http://{LOOPBACK}:{free_port()}"
     aws = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
-    said = drumbeat("run", "lock_battery", "--dry-run", AWS_ENDPOINT_URL_DYNAMODB=url, **aws)
+    said = drumbeat(
+        "run", "lock_battery", "--dry-run", AWS_ENDPOINT_URL_DYNAMODB=url, MQTT_URL="mqtt://127.0.0.1", **aws
+    )
     assert said.code == 1
     assert f"cannot read from DynamoDB at {url}" in said.err
     assert "AWS_ENDPOINT_URL_DYNAMODB" in said.err

@@ -27,6 +27,7 @@ RUN = RunView(
     state_reason=None,
     parameters={},
     created_at=datetime(2026, 11, 16, 9, tzinfo=UTC),
+    begun_at=None,
     started_at=datetime(2026, 11, 16, 9, tzinfo=UTC),
     paused_at=None,
     paused_total=timedelta(),

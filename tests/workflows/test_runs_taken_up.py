@@ -92,3 +92,47 @@ def test_a_campaign_without_a_channel_that_is_on_fails_and_says_so(stage: Stage)
             assert "no channel of this campaign is on (fcm, mqtt)" in run.state_reason
 
     asyncio.run(scenario())
+
+
+def test_a_run_can_be_paused_before_any_worker_has_begun_it(stage: Stage) -> None:
+    stage.people.recipients = [a_person(number) for number in range(3)]
+
+    async def scenario() -> None:
+        started = await stage.start(ttl_seconds=1)
+        assert stage.run(started.run_id).state == "scheduled"
+        await stage.pause(started.run_id)
+        async with stage.working():
+            await stage.until("its audience is taken", lambda: stage.run(started.run_id).targeted == 3)
+            assert not stage.channels["fcm"].calls
+            await stage.resume(started.run_id)
+            await stage.closed(started.run_id)
+        assert len(stage.channels["fcm"].calls) == 3
+        assert stage.proof(started.run_id).balanced
+
+    asyncio.run(scenario())
+
+
+def test_a_run_that_was_cancelled_before_any_worker_has_begun_it_reads_nothing_and_sends_nothing(stage: Stage) -> None:
+    stage.people.recipients = [a_person(number) for number in range(3)]
+
+    async def scenario() -> None:
+        started = await stage.start()
+        await stage.cancel(started.run_id)
+        async with stage.working():
+            run = await stage.closed(started.run_id)
+        assert (run.state, run.targeted) == ("cancelled", 0)
+        assert not stage.people.scans
+        assert not stage.channels["fcm"].calls
+        assert stage.proof(started.run_id).balanced
+
+    asyncio.run(scenario())
+
+
+def test_a_slot_that_temporal_has_forgotten_is_still_the_same_run(stage: Stage) -> None:
+    async def scenario() -> None:
+        first = await stage.start(key="november")
+        await stage.client.get_workflow_handle(first.workflow_id).terminate()
+        again = await stage.start(key="november")
+        assert (again.already, again.run_id) == (True, first.run_id)
+
+    asyncio.run(scenario())
