@@ -24,6 +24,7 @@ class CampaignRun:
     def __init__(self) -> None:
         self._changed = False
         self._opened = False
+        self._changing = asyncio.Lock()
         self._batches: dict[int, asyncio.Task[int]] = {}
         self._survey: Survey | None = None
 
@@ -141,11 +142,13 @@ class CampaignRun:
     async def _change(self, action: str, reason: str | None = None) -> None:
         await workflow.wait_condition(lambda: self._opened)
         change = ControlOrder(run_id=run_id_of(workflow.info().workflow_id), action=action, reason=reason)
-        try:
-            await workflow.execute_activity_method(Running.change_run, change, **CONTROL)
-            if action != "pause":
-                await workflow.execute_activity_method(Sweeping.wake_sweep, **CONTROL)
-        except ActivityError as error:
-            # A refusal (resume of a run that is not paused) must not end the run that it was typed at.
-            workflow.logger.warning("cannot %s: %s", action, error.cause or error)
+        # One after the other, in the order in which they were typed: a resume must not overtake its pause.
+        async with self._changing:
+            try:
+                await workflow.execute_activity_method(Running.change_run, change, **CONTROL)
+                if action != "pause":
+                    await workflow.execute_activity_method(Sweeping.wake_sweep, **CONTROL)
+            except ActivityError as error:
+                # A refusal (resume of a run that is not paused) must not end the run that it was typed at.
+                workflow.logger.warning("cannot %s: %s", action, error.cause or error)
         self._changed = True
