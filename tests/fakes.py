@@ -106,6 +106,8 @@ def a_probe(awaits: frozenset[Awaited] = frozenset(Awaited)) -> Campaign[ProbePa
             batch_size=parameters.batch_size,
             caps=(Cap(count=parameters.cap, days=7),) if parameters.cap else (),
             valid_for_seconds=parameters.valid_for_seconds,
+            # Times to live are short in tests: a machine that is busy would make fallbacks too late to be sent.
+            max_lateness_seconds=600,
         )
 
     def audience(_: ProbeParameters, people: People, scan: Scan) -> Iterator[AudiencePage]:

@@ -2,9 +2,11 @@
 
 import random
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from queue import Empty, SimpleQueue
 from threading import Event
 from uuid import UUID
@@ -15,6 +17,7 @@ from activities.advance import Delivery
 from activities.orders import MessageOrder
 from channels.interface import Outgoing
 from db import control
+from db.engine import create_database_engine
 from tests.db.scene import HASHER, Scene
 from tests.fakes import FakeChannel, FakeLinks, a_person
 
@@ -23,13 +26,29 @@ PAUSES = 20
 SLOWEST_HAND_OVER = 0.05
 
 
+def pause(database_url: str, run_id: UUID) -> datetime:
+    """When it had answered. In a process of its own, as over HTTP: among fifty threads it would be late itself."""
+    engine = create_database_engine(database_url, pool_size=1)
+    control.pause(engine, run_id, "test")
+    answered = datetime.now(UTC)
+    engine.dispose()
+    return answered
+
+
+def pause_without_waiting(database_url: str, run_id: UUID) -> datetime:
+    """What a pause would be that does not look after the claims in flight."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(control, "_wait_for_hand_overs", lambda *_: 0)
+        return pause(database_url, run_id)
+
+
 @dataclass
 class Traffic:
     """Fifty senders on one run. Before each pause fifty messages more are let in, so that all have something to do."""
 
     scene: Scene
     run_id: UUID
-    slowest: float = SLOWEST_HAND_OVER
+    pause: Callable[[str, UUID], datetime] = pause
     answered: list[tuple[datetime, datetime]] = field(default_factory=list)
     """(when a pause had answered, when the resume after it was asked for)."""
     waiting: "SimpleQueue[UUID]" = field(default_factory=SimpleQueue)
@@ -42,13 +61,13 @@ class Traffic:
 
     def _hand_over_slowly(self, _: Outgoing, __: str) -> None:
         """Between the claim and the write to the socket; the channel stamps the message afterwards."""
-        time.sleep(random.uniform(0, self.slowest))  # noqa: S311 - it keeps no secret
+        time.sleep(random.uniform(0, SLOWEST_HAND_OVER))  # noqa: S311 - it keeps no secret
 
     def flow(self, pauses: int) -> None:
-        with ThreadPoolExecutor(SENDERS) as pool:
+        with ThreadPoolExecutor(SENDERS) as pool, ProcessPoolExecutor(1, get_context("spawn")) as operator:
             senders = [pool.submit(self._send) for _ in range(SENDERS)]
             try:
-                self._pause_and_resume(pauses)
+                self._pause_and_resume(pauses, operator)
             finally:
                 self.done.set()
                 self.moves.set()
@@ -67,17 +86,17 @@ class Traffic:
                 self.waiting.put(message_id)
                 self.moves.wait()
 
-    def _pause_and_resume(self, times: int) -> None:
+    def _pause_and_resume(self, times: int, operator: ProcessPoolExecutor) -> None:
         ids = self.scene.ids(self.run_id)
+        url = self.scene.engine.url.render_as_string(hide_password=False)
         for number in range(times):
             for message_id in ids[number * SENDERS : (number + 1) * SENDERS]:
                 self.waiting.put(message_id)
             self.moves.set()
             self._await_some_hand_overs()
             self.moves.clear()
-            control.pause(self.scene.engine, self.run_id, "test")
-            paused = datetime.now(UTC)
-            time.sleep(self.slowest)  # one that is late has its chance to show
+            paused = operator.submit(self.pause, url, self.run_id).result()
+            time.sleep(SLOWEST_HAND_OVER)  # one that is late has its chance to show
             self.answered.append((paused, datetime.now(UTC)))
             control.resume(self.scene.engine, self.run_id, "test")
 
@@ -109,12 +128,9 @@ def test_no_message_is_handed_over_after_a_pause_has_answered(scene: Scene) -> N
     assert scene.proof(traffic.run_id).balanced
 
 
-def test_a_pause_that_did_not_wait_for_the_claims_in_flight_would_be_seen(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pause_that_did_not_wait_for_the_claims_in_flight_would_be_seen(scene: Scene) -> None:
     """The test above can fail: without the wait, hand-overs come after the answer."""
-    monkeypatch.setattr(control, "_wait_for_hand_overs", lambda *_: 0)
-    traffic = some_traffic(scene, 3)
-    traffic.slowest = 0.5
-    traffic.flow(3)
+    traffic = some_traffic(scene, 8)
+    traffic.pause = pause_without_waiting
+    traffic.flow(8)
     assert traffic.late()

@@ -147,6 +147,26 @@ def test_a_signal_that_is_refused_does_not_end_the_run(stage: Stage) -> None:
     asyncio.run(scenario())
 
 
+def test_signals_that_come_together_are_obeyed_in_the_order_in_which_they_were_typed(stage: Stage) -> None:
+    """They wait for a worker, and all arrive in one step of the workflow."""
+    stage.people.recipients = [a_person(0)]
+    typed = ["pause", "resume"] * 3
+
+    async def scenario() -> None:
+        async with stage.working():
+            started = await stage.start()
+            await stage.all_are(started.run_id, state="sent")
+        handle = stage.client.get_workflow_handle(started.workflow_id)
+        for action in typed:
+            await handle.signal(action)
+        async with stage.working():
+            await stage.until("all are obeyed", lambda: len(stage.stored(AuditEntry, actor="temporal")) == len(typed))
+            entries = sorted(stage.stored(AuditEntry, actor="temporal"), key=lambda entry: entry.id)
+            assert [entry.action for entry in entries] == typed
+
+    asyncio.run(scenario())
+
+
 def test_progress_can_be_asked_of_the_run_itself(stage: Stage) -> None:
     stage.people.recipients = [a_person(number) for number in range(3)]
 

@@ -40,22 +40,6 @@ def test_a_run_whose_workflow_was_terminated_is_taken_up_by_sweep_and_ends(stage
     asyncio.run(scenario())
 
 
-def test_a_cancellation_that_temporal_was_asked_for_is_a_cancel_of_the_run(stage: Stage) -> None:
-    stage.people.recipients = [a_person(number) for number in range(4)]
-
-    async def scenario() -> None:
-        async with stage.working():
-            started = await stage.start(limit=2, ttl_seconds=1)
-            await stage.until("two are sent", lambda: stage.progress(started.run_id).handed_over == 2)
-            await stage.client.get_workflow_handle(started.workflow_id).cancel()
-            run = await stage.closed(started.run_id)
-            assert run.state == "cancelled"
-            assert stage.progress(started.run_id).states == {"expired": 2, "withdrawn": 2}
-            assert stage.proof(started.run_id).balanced
-
-    asyncio.run(scenario())
-
-
 def test_a_text_that_cannot_be_written_holds_up_nobody_else(stage: Stage) -> None:
     stage.people.recipients = [a_person(number) for number in range(5)]
 
