@@ -82,9 +82,9 @@ class Traffic:
             except Empty:
                 continue
             step = delivery.advance(MessageOrder(message_id=message_id, channel="fcm"))
-            if step.reason == "paused":
+            if step.reason in {"paused", "hand_over_limit"}:
                 self.waiting.put(message_id)
-                self.moves.wait()
+                self.done.wait(step.seconds) if step.seconds else self.moves.wait()
 
     def _pause_and_resume(self, times: int, operator: ProcessPoolExecutor) -> None:
         ids = self.scene.ids(self.run_id)
