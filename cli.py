@@ -5,7 +5,6 @@ import logging
 import os
 import sys
 import time
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -20,22 +19,20 @@ from activities.dry_run import DryRunner
 from activities.queues import CORE
 from activities.starting import StartOrder, start_and_write_down
 from campaigns.registry import UnknownCampaignError
+from console import deployment
 from console.desk import Desk, find_settings, open_desk
 from console.logs import log_to_standard_error
 from console.views import campaigns_table, dry_run_view, proof_panel, run_panel, runs_table
 from db import control, ledger
-from db.api_keys import Scope, create_key
 from db.engine import transaction
-from db.migrate import migrate as apply_migrations
 from db.runs import list_runs
 from domain.problems import ProblemError
 from domain.states import RunState
-from settings import SettingsError, read_settings
+from settings import SettingsError
 from wiring import UnreachableError, build_channels, build_hasher, build_registry, build_sources
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-keys = typer.Typer(no_args_is_help=True, help="API keys.")
-app.add_typer(keys, name="key")
+app.add_typer(deployment.app)
 
 console = Console()
 errors = Console(stderr=True)
@@ -188,47 +185,6 @@ def proof(reference: RunReference) -> None:
 def campaigns() -> None:
     """What can be run."""
     console.print(campaigns_table(build_registry(find_settings())))
-
-
-@app.command()
-def migrate() -> None:
-    """Bring our tables up to date (schema `drumbeat`)."""
-    with open_desk(console) as desk:
-        apply_migrations(desk.settings.database_url)
-        console.print("The schema drumbeat is up to date.")
-
-
-@app.command()
-def worker() -> None:
-    """A worker, until it is told to stop."""
-    from worker import run_worker  # noqa: PLC0415 - only this command needs Temporal's workers
-
-    log_to_standard_error(logging.INFO)
-    run_worker(read_settings())
-
-
-@app.command()
-def api() -> None:
-    """The HTTP API, until it is told to stop."""
-    from api.entry import serve  # noqa: PLC0415 - only this command needs FastAPI
-
-    log_to_standard_error(logging.INFO)
-    serve(read_settings())
-
-
-@keys.command("create")
-def key_create(
-    name: Annotated[str, typer.Argument(help="Whose it is.")],
-    scope: Annotated[list[Scope], typer.Option(help="view, operate or ack; as often as needed.")],
-    days: Annotated[int | None, typer.Option(min=1, help="It ends after so many days.")] = None,
-) -> None:
-    """Make an API key. It is shown once."""
-    with open_desk(console) as desk:
-        expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
-        with transaction(desk.engine) as session:
-            key = create_key(session, name, scope, expires_at)
-        console.print(key, soft_wrap=True)
-        errors.print("[dim]Keep it: only its hash is stored.")
 
 
 def main() -> None:

@@ -1,0 +1,63 @@
+"""The commands of a deployment: tables, workers, the API and its keys."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from console.desk import open_desk
+from console.logs import log_to_standard_error
+from db.api_keys import Scope, create_key
+from db.engine import transaction
+from db.migrate import migrate as apply_migrations
+from settings import read_settings
+
+app = typer.Typer()
+keys = typer.Typer(no_args_is_help=True, help="API keys.")
+app.add_typer(keys, name="key")
+
+console = Console()
+errors = Console(stderr=True)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring our tables up to date (schema `drumbeat`)."""
+    with open_desk(console) as desk:
+        apply_migrations(desk.settings.database_url)
+        console.print("The schema drumbeat is up to date.")
+
+
+@app.command()
+def worker() -> None:
+    """A worker, until it is told to stop."""
+    from worker import run_worker  # noqa: PLC0415 - only this command needs Temporal's workers
+
+    log_to_standard_error(logging.INFO)
+    run_worker(read_settings())
+
+
+@app.command()
+def api() -> None:
+    """The HTTP API, until it is told to stop."""
+    from api.entry import serve  # noqa: PLC0415 - only this command needs FastAPI
+
+    log_to_standard_error(logging.INFO)
+    serve(read_settings())
+
+
+@keys.command("create")
+def key_create(
+    name: Annotated[str, typer.Argument(help="Whose it is.")],
+    scope: Annotated[list[Scope], typer.Option(help="view, operate or ack; as often as needed.")],
+    days: Annotated[int | None, typer.Option(min=1, help="It ends after so many days.")] = None,
+) -> None:
+    """Make an API key. It is shown once."""
+    with open_desk(console) as desk:
+        expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
+        with transaction(desk.engine) as session:
+            key = create_key(session, name, scope, expires_at)
+        console.print(key, soft_wrap=True)
+        errors.print("[dim]Keep it: only its hash is stored.")
