@@ -20,6 +20,10 @@ _REMEDIES = {
     "ADDRESS_HASH_KEY": f"hashes addresses in the suppression list, and must never change: {_MAKE_ONE}",
     "CAMPAIGN_CLICK_URL": "the public https:// address of this API, where links in messages lead",
 }
+_HINTS = {
+    "HOLDOUT_PERCENT": "it is the share that is left unsent: 10 compares nine tenths with one, 0 holds nobody out",
+    "EFFECTIVENESS_WINDOW_DAYS": "it is how long after a notification a battery check counts, such as 7",
+}
 
 
 class SettingsError(Exception):
@@ -136,6 +140,8 @@ class Settings(BaseSettings):
     stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None
     """Unset, here and below: as the campaign's own file says."""
     lock_battery_ttl_seconds: Annotated[int, Field(ge=1, le=28 * 24 * 3600)] | None = None
+    effectiveness_window_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] | None = None
+    holdout_percent: Annotated[float, Field(ge=0, lt=100, allow_inf_nan=False)] | None = None
     lock_battery_schedule: str | None = None
     """Cron; `off` means never by itself."""
     lock_battery_time_zone: Zone | None = None
@@ -169,7 +175,8 @@ def _explained(error: ValidationError) -> str:
             lines.append(f"  {name} is not set: {_REMEDIES.get(name, 'set it')}")
         else:
             said = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"  {name}: {said}" if name else f"  {said}")
+            hint = f"; {_HINTS[name]}" if name in _HINTS else ""
+            lines.append(f"  {name}: {said}{hint}" if name else f"  {said}")
     return "\n".join(lines)
 
 

@@ -48,6 +48,8 @@ def build_registry(settings: Settings) -> Registry:
     lock_battery = {
         "stale_after_days": settings.stale_after_days,
         "ttl_seconds": settings.lock_battery_ttl_seconds,
+        "effectiveness_window_days": settings.effectiveness_window_days,
+        "holdout_percent": settings.holdout_percent,
     }
     defaults = {"lock_battery": {name: value for name, value in lock_battery.items() if value is not None}}
     reschedule = partial(_reschedule, settings.lock_battery_schedule, settings.lock_battery_time_zone)

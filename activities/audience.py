@@ -11,10 +11,12 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from campaigns.registry import Registry
-from db.audience import add_messages, close_snapshot, store_rows
+from db.audience import add_messages, assign, close_snapshot, store_rows
 from db.engine import transaction
+from db.measurement import store_before
 from db.runs import RunView, get_run, note_waiting, plan_of
 from domain.message import AudiencePage, Scan
+from domain.plan import Plan
 from domain.problems import ProblemError, TemporaryProblemError
 from domain.states import RunState
 
@@ -82,21 +84,29 @@ class AudienceSnapshot:
             raise ApplicationError(f"source {campaign.source!r} is off: see its settings", non_retryable=True)
         parameters = campaign.parameters.model_validate(run.parameters)
         scan = Scan(as_of=run.started_at or run.created_at, bookmarks=progress.bookmarks)
+        measured = self._plan(run.id).measured_for_seconds is not None
         for page in campaign.audience(parameters, self._sources[campaign.source], scan):
             with transaction(self._engine) as session:
                 store_rows(session, run.id, page.recipients)
+                if measured:
+                    store_before(session, run.id, page.before)
             progress = progress.after(page)
             activity.heartbeat(progress)
         return progress
 
     def _make_messages(self, run_id: UUID, progress: Progress) -> None:
+        channels = [rung.channel for rung in self._plan(run_id).ladder]
         with transaction(self._engine) as session:
-            channels = [rung.channel for rung in plan_of(session, run_id).ladder]
+            assignment = assign(session, run_id)
         added = 1
         while added:
-            with transaction(self._engine) as session:
-                added = add_messages(session, run_id, channels)
             activity.heartbeat(progress)
+            with transaction(self._engine) as session:
+                added = add_messages(session, run_id, channels, assignment=assignment)
+
+    def _plan(self, run_id: UUID) -> Plan:
+        with transaction(self._engine) as session:
+            return plan_of(session, run_id)
 
 
 def _resumed() -> Progress:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from activities.opening import freeze
 from campaigns.campaign import Campaign, Parameters
 from channels.interface import Channel
-from db.audience import add_messages, close_snapshot, store_rows
+from db.audience import add_messages, assign, close_snapshot, store_rows
 from db.batches import recipient_of
 from db.runs import open_run
 from db.situation import Situation, look
@@ -93,7 +93,8 @@ class DryRunner:
             store_rows(session, run.id, page.recipients)
             prediction.left_out.update(page.left_out)
             prediction.noted.update(page.noted)
-        while add_messages(session, run.id, [rung.channel for rung in plan.ladder]):
+        assignment = assign(session, run.id)
+        while add_messages(session, run.id, [rung.channel for rung in plan.ladder], assignment=assignment):
             pass
         prediction.targeted = close_snapshot(session, run.id, prediction.left_out, prediction.noted)
         return run.id

@@ -58,7 +58,10 @@ class Opening:
             self.fail_run(order.workflow_id, str(error))
             raise _for_good(error) from error
         run = self._open(order, parameters, plan)
-        return OpenedRun(run_id=run.id, batch_size=plan.batch_size, batches_at_once=plan.batches_at_once)
+        measured = plan.measured_for_seconds is not None and self._registry[order.run.campaign].read_again is not None
+        return OpenedRun(
+            run_id=run.id, batch_size=plan.batch_size, batches_at_once=plan.batches_at_once, measured=measured
+        )
 
     def _open(self, order: OpenOrder, parameters: Parameters, plan: Plan) -> RunView:
         with transaction(self._engine) as session:

@@ -30,6 +30,8 @@ class OpenedRun(_Frozen):
     run_id: UUID
     batch_size: int
     batches_at_once: int
+    measured: bool = False
+    """Each subject's outcome is read when its window closes."""
 
 
 class SurveyOrder(_Frozen):
@@ -61,6 +63,20 @@ class ControlOrder(_Frozen):
     """pause, resume or cancel."""
     actor: str = "temporal"
     reason: str | None = None
+
+
+class MeasureOrder(_Frozen):
+    run_id: UUID
+    campaign: str
+
+
+class Measurement(_Frozen):
+    """How far the reading of a run's outcomes is."""
+
+    over: bool = False
+    look_again_seconds: float = 3600
+    read: int = 0
+    """Outcomes that this look has read."""
 
 
 class BatchOrder(_Frozen):
@@ -103,6 +119,7 @@ class OpenRun(_Frozen):
 
 class OpenRuns(_Frozen):
     runs: list[OpenRun] = Field(default_factory=list)
+    measurements: list[MeasureOrder] = Field(default_factory=list)
 
 
 class SweepOrder(_Frozen):

@@ -13,6 +13,7 @@ from temporalio.service import RPCError
 
 from activities.nudging import nudge, wake_sweep
 from activities.orders import (
+    MeasureOrder,
     MessageOrder,
     OpenRun,
     OpenRuns,
@@ -23,9 +24,10 @@ from activities.orders import (
     SweepReport,
 )
 from db.engine import transaction
+from db.measurement import list_open_measurements
 from db.runs import list_open_runs
 from db.sweeping import count_sweep, count_unmoved, forget_told, take_overdue
-from domain.ids import message_workflow_id
+from domain.ids import measurement_workflow_id, message_workflow_id
 
 PAGE = 200
 AT_ONCE = 20
@@ -60,9 +62,10 @@ class Sweeping:
 
     @activity.defn
     def list_open_runs(self) -> OpenRuns:
-        """What has not come to its end; each needs a workflow that looks after it."""
+        """What has not come to its end, runs and measurements; each needs a workflow that looks after it."""
         with transaction(self._engine) as session:
             runs = list_open_runs(session, BEGINS_WITHIN)
+            measured = list_open_measurements(session, BEGINS_WITHIN)
         return OpenRuns(
             runs=[
                 OpenRun(
@@ -72,7 +75,8 @@ class Sweeping:
                     ),
                 )
                 for run in runs
-            ]
+            ],
+            measurements=[MeasureOrder(run_id=each.run_id, campaign=each.campaign) for each in measured],
         )
 
     @activity.defn
@@ -87,6 +91,16 @@ class Sweeping:
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 static_summary=f"{run.order.campaign}, taken up again by Sweep",
+            )
+        for order in runs.measurements:
+            await self._client.start_workflow(
+                "RunMeasurement",
+                order,
+                id=measurement_workflow_id(order.run_id),
+                task_queue=self._core_queue,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                static_summary=f"{order.campaign}: outcomes, taken up again by Sweep",
             )
 
     @activity.defn

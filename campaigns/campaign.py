@@ -1,6 +1,6 @@
 """What a campaign is: data with three hooks. One file in this folder is one campaign."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from domain.message import AudiencePage, Message, Recipient, Scan
+from domain.outcomes import Reading
 from domain.plan import Plan
 
 
@@ -42,4 +43,9 @@ class Campaign(Generic[P]):
     audience: Callable[[P, Any, Scan], Iterable[AudiencePage]]
     """Who is targeted, page by page; the second argument is the source."""
     message: Callable[[Recipient, P], Message]
+    read_again: Callable[[Any, Collection[str]], Mapping[str, Reading]] | None = None
+    """How these subjects stand now, out of the source; one that is gone is left out. None: nothing is measured.
+
+    With it, and with `measured_for_seconds` in the plan, each subject's outcome is read when its window closes.
+    """
     schedule: Schedule | None = None

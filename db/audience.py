@@ -3,22 +3,27 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Boolean, Text, case, cast, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from db import locks
 from db.control import withdraw_planned
 from db.devices import addresses_by_owner
-from db.tables import AudienceRow, Message, Run
+from db.runs import get_run, plan_of
+from db.tables import AudienceRow, Message, Outcome, Run
 from domain.audience import merge, united_addresses
+from domain.holdout import connected_groups, is_held_out
 from domain.ids import message_id_of
 from domain.message import Recipient
+from domain.outcomes import Arm
 from domain.states import RunState
+
+_SHARED_AT_ONCE = 5000
 
 
 def store_rows(session: Session, run_id: UUID, recipients: Sequence[Recipient]) -> None:
@@ -43,7 +48,47 @@ def store_rows(session: Session, run_id: UUID, recipients: Sequence[Recipient]) 
         session.execute(insert(AudienceRow).on_conflict_do_nothing(), rows)
 
 
-def add_messages(session: Session, run_id: UUID, channels: Sequence[str], limit: int = 500) -> int:
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Who of a run's recipients is held out, by groups that share a subject."""
+
+    campaign: str = ""
+    percent: float = 0
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+    def group(self, recipient_id: str) -> str:
+        return self.groups.get(recipient_id, recipient_id)
+
+    def holds_out(self, recipient_id: str) -> bool:
+        return is_held_out(self.campaign, self.group(recipient_id), self.percent)
+
+
+NOBODY_HELD_OUT = Assignment()
+
+
+def assign(session: Session, run_id: UUID) -> Assignment:
+    """The same in a second try, since the rows are all there by now."""
+    run = get_run(session, run_id)
+    percent = plan_of(session, run_id).holdout_percent
+    if not percent:
+        return NOBODY_HELD_OUT
+    shared = (
+        select(func.array_agg(AudienceRow.recipient_id))
+        .where(AudienceRow.run_id == run_id, AudienceRow.subject != "")
+        .group_by(AudienceRow.subject)
+        .having(func.count() > 1)
+        .execution_options(yield_per=_SHARED_AT_ONCE)
+    )
+    return Assignment(run.campaign, percent, connected_groups(session.scalars(shared)))
+
+
+def add_messages(
+    session: Session,
+    run_id: UUID,
+    channels: Sequence[str],
+    limit: int = 500,
+    assignment: Assignment = NOBODY_HELD_OUT,
+) -> int:
     """The messages of the next `limit` recipients that have none yet; how many were added, 0 at the end.
 
     A recipient's own registered devices are added to their addresses, as far as the ladder has such a channel.
@@ -59,10 +104,12 @@ def add_messages(session: Session, run_id: UUID, channels: Sequence[str], limit:
     devices = addresses_by_owner(session, [each.person_key for each in merged if each.person_key])
     rows = [
         _message_row(run_id, position + offset, _with_devices(each, devices, channels))
+        | {"held_out": assignment.holds_out(each.id)}
         for offset, each in enumerate(merged, start=1)
     ]
     if rows:
         session.execute(insert(Message), rows)
+        _name_groups(session, run_id, assignment, [each.id for each in merged])
     return len(rows)
 
 
@@ -84,6 +131,23 @@ def close_snapshot(session: Session, run_id: UUID, left_out: Mapping[str, int], 
     if cancelled_at is not None:  # in the middle of the snapshot: what was added since is withdrawn too
         withdraw_planned(session, run_id, cancelled_at)
     return targeted
+
+
+def _name_groups(session: Session, run_id: UUID, assignment: Assignment, recipients: Sequence[str]) -> None:
+    """Each outcome gets its group and arm, where anybody is held out at all."""
+    if not assignment.percent:
+        return
+    given = func.unnest(
+        cast(list(recipients), ARRAY(Text)),
+        cast([assignment.group(each) for each in recipients], ARRAY(Text)),
+        cast([assignment.holds_out(each) for each in recipients], ARRAY(Boolean)),
+    ).table_valued("recipient_id", "group_key", "held_out")
+    session.execute(
+        update(Outcome)
+        .where(Outcome.run_id == run_id, Outcome.subject == AudienceRow.subject)
+        .where(AudienceRow.run_id == run_id, AudienceRow.recipient_id == given.c.recipient_id)
+        .values(group_key=given.c.group_key, arm=case((given.c.held_out, Arm.HELD_OUT), else_=Arm.TREATED))
+    )
 
 
 def _shuffled(recipient_id: str) -> str:

@@ -111,6 +111,7 @@ def message_facts(
         position=message.position,
         ended=message.ended_at is not None,
         acknowledges=message.acknowledges and Awaited.ACKNOWLEDGEMENT in plan.awaits,
+        held_out=message.held_out,
         answered=Awaited.ACKNOWLEDGEMENT in came or bool(came & plan.awaits),
     )
 

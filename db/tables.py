@@ -63,13 +63,17 @@ class Run(Base):
     """What the source saw and the campaign does not target, by reason."""
     noted: Mapped[Json] = mapped_column(server_default=sql("'{}'"))
     """What is targeted and deserves a look all the same, by reason."""
+    measured_at: Mapped[datetime | None]
+    """When the last outcome was read; None too where nothing is measured."""
+    measurement_reason: Mapped[str | None]
+    """Why the outcomes cannot be read at present."""
 
 
 class AudienceRow(Base):
     """One row of a run's audience as its source gave it; a recipient's rows become one message."""
 
     __tablename__ = "audience"
-    __table_args__ = (Index(None, "run_id", "shuffled", "recipient_id"),)
+    __table_args__ = (Index(None, "run_id", "shuffled", "recipient_id"), Index(None, "run_id", "subject"))
 
     run_id: Mapped[UUID] = mapped_column(ForeignKey("drumbeat.runs.id", ondelete="CASCADE"), primary_key=True)
     recipient_id: Mapped[str] = mapped_column(primary_key=True)
@@ -108,6 +112,8 @@ class Message(Base):
     facts: Mapped[Json]
     addresses: Mapped[dict[str, list[str]]] = mapped_column(JSONB)
     acknowledges: Mapped[bool] = mapped_column(server_default=sql("false"))
+    held_out: Mapped[bool] = mapped_column(server_default=sql("false"))
+    """Assigned at the snapshot; its state says so only where it would have been sent."""
     zone: Mapped[str | None]
     language: Mapped[str | None]
     text: Mapped[Json | None]
@@ -192,6 +198,38 @@ class Click(Base):
     """What an unsigned link said: campaign_id, lock_id, user_id, each cut to 200 characters."""
     user_agent: Mapped[str | None]
     clicked_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+WINDOW_UNOPENED = "read_at is null and opens_at is null"
+WINDOW_OPENED = "read_at is null and opens_at is not null"
+
+
+class Outcome(Base):
+    """What became of one subject of a run (a lock): how it stood at the snapshot, its window, how it stands then."""
+
+    __tablename__ = "outcomes"
+    __table_args__ = (
+        Index("ix_outcomes_unopened", "run_id", "subject", postgresql_where=sql(WINDOW_UNOPENED)),
+        Index("ix_outcomes_unread", "run_id", "closes_at", postgresql_where=sql(WINDOW_OPENED)),
+    )
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("drumbeat.runs.id", ondelete="CASCADE"), primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    before_at: Mapped[datetime | None]
+    """When it was last done, as the source said at the snapshot; None: never, or it could not be read."""
+    before_readable: Mapped[bool]
+    group_key: Mapped[str | None]
+    """Who is assigned together; None where nobody is held out."""
+    arm: Mapped[str] = mapped_column(server_default=sql("'treated'"))
+    sent: Mapped[bool] = mapped_column(server_default=sql("false"))
+    """A provider has accepted a message about it."""
+    opens_at: Mapped[datetime | None]
+    """The first hand-over, or when it would have been."""
+    closes_at: Mapped[datetime | None]
+    read_at: Mapped[datetime | None]
+    after_at: Mapped[datetime | None]
+    """When it was last done, as the source said once the window had closed."""
+    outcome: Mapped[str | None]
 
 
 class Device(Base):

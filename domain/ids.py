@@ -25,5 +25,9 @@ def message_workflow_id(message_id: UUID) -> str:
     return f"message:{message_id}"
 
 
+def measurement_workflow_id(run_id: UUID) -> str:
+    return f"measure:{run_id}"
+
+
 def batch_workflow_id(run_id: UUID, number: int) -> str:
     return f"batch:{run_id}:{number}"

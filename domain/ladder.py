@@ -48,6 +48,8 @@ class MessageFacts:
     ended: bool = False
     acknowledges: bool = False
     """Whether a device of ours is expected to answer; where not, silence is normal."""
+    held_out: bool = False
+    """Assigned to the arm that is not sent anything; marked where it would have been."""
     answered: bool = False
     """Acknowledged, or clicked by a person where the plan awaits a click."""
 
@@ -105,7 +107,8 @@ def next_step(message: MessageFacts, plan: Plan, run: RunFacts, person: PersonFa
     candidate = _next_candidate(message, plan, person)
     if candidate is None or run.state is RunState.CANCELLED or _too_late_for_a_fallback(message, plan, run, now):
         return ending(message, cancelled=run.state is RunState.CANCELLED)
-    return _held_back(candidate, message, plan, run, person=person, now=now) or candidate
+    held_back = _held_back(candidate, message, plan, run, person=person, now=now)
+    return held_back or (Done(MessageState.HELD_OUT) if message.held_out else candidate)
 
 
 def following_channel(message: MessageFacts, plan: Plan, person: PersonFacts) -> str | None:

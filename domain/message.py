@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from domain.outcomes import Reading
+
 Facts = Mapping[str, Any]
 """What the campaign knows of a recipient, as JSON; lists are merged when one person has several rows."""
 
@@ -46,6 +48,8 @@ class AudiencePage:
     """Counts by reason of what was seen and deserves a look (a value that cannot be read), targeted or not."""
     bookmark: tuple[str, str] | None = None
     """(segment, place): where a retry of the snapshot takes up; place "" when the segment is done."""
+    before: Mapping[str, Reading] = field(default_factory=dict)
+    """How each subject of these rows stands now, where the campaign measures what becomes of it."""
 
 
 @dataclass(frozen=True, slots=True)

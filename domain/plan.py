@@ -13,6 +13,10 @@ LONGEST_TTL_SECONDS = 28 * 24 * 3600
 """What FCM keeps a message for at most."""
 
 
+HoldoutPercent = Annotated[float, Field(ge=0, lt=100, allow_inf_nan=False)]
+"""Below 100: a campaign that holds everybody out sends nothing to anybody."""
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,6 +69,10 @@ class Plan(_Frozen):
     """No hand-over later than this after the run's start, in wall time."""
     max_lateness_seconds: Annotated[int, Field(ge=0)] | None = None
     """How late a fallback may be, in run time; None: one ttl of the rung that it follows."""
+    holdout_percent: HoldoutPercent = 0
+    """Share of the audience that is left unsent, by groups."""
+    measured_for_seconds: Annotated[float, Field(gt=0)] | None = None
+    """The window after each hand-over in which an outcome counts; None: nothing is measured."""
     batch_size: Annotated[int, Field(gt=0, le=MAX_BATCH_SIZE)] = 100
     batches_at_once: Annotated[int, Field(gt=0, le=8)] = 2
 

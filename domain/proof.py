@@ -9,7 +9,7 @@ from domain.ladder import MessageFacts, ending, unfinished_state
 from domain.states import AttemptState, MessageState, may_leave_its_end
 
 _NEVER_HANDED_OVER = frozenset({AttemptState.FAILED, AttemptState.RELEASED})
-_DECIDED_FROM_OUTSIDE = frozenset({MessageState.WITHDRAWN, MessageState.SUPPRESSED, MessageState.HELD_OUT})
+_WITHOUT_HAND_OVER = frozenset({MessageState.WITHDRAWN, MessageState.SUPPRESSED})
 
 
 class Difference(BaseModel):
@@ -23,9 +23,12 @@ class Difference(BaseModel):
 
 def difference(message: MessageFacts) -> Difference | None:
     """None: the state is right."""
+    if message.held_out and message.attempts:
+        expected, why = MessageState.HELD_OUT, "it was to be held out, and was tried all the same"
+        return Difference(message_id=message.id, state=message.state, expected=expected, why=why)
     if not message.ended:
         expected, why = _expected_unfinished(message)
-    elif message.state in _DECIDED_FROM_OUTSIDE and _never_handed_over(message):
+    elif _decided_from_outside(message):
         return None
     else:
         expected, why = _expected_end(message), "this is what its attempts and facts end in"
@@ -47,6 +50,13 @@ def _expected_unfinished(message: MessageFacts) -> tuple[MessageState, str]:
     if message.answered:
         return MessageState.DELIVERED, "an answer has come, and it has not ended"
     return unfinished_state(message.attempts), "this is where its attempts leave it"
+
+
+def _decided_from_outside(message: MessageFacts) -> bool:
+    """Its attempts cannot tell why it ended; only that it may have."""
+    if message.state is MessageState.HELD_OUT:
+        return message.held_out
+    return message.state in _WITHOUT_HAND_OVER and _never_handed_over(message)
 
 
 def _never_handed_over(message: MessageFacts) -> bool:

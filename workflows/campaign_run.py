@@ -4,18 +4,34 @@ import asyncio
 from uuid import UUID
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    WorkflowAlreadyStartedError,
+    is_cancelled_exception,
+)
 
 from workflows.delivery_batch import DeliveryBatch
 from workflows.policies import CONTROL, DATABASE_STEP, SNAPSHOT
+from workflows.run_measurement import RunMeasurement
 
 with workflow.unsafe.imports_passed_through():
     from activities.audience import AudienceSnapshot
     from activities.opening import Opening
-    from activities.orders import BatchOrder, ControlOrder, OpenedRun, OpenOrder, RunOrder, Survey, SurveyOrder
+    from activities.orders import (
+        BatchOrder,
+        ControlOrder,
+        MeasureOrder,
+        OpenedRun,
+        OpenOrder,
+        RunOrder,
+        Survey,
+        SurveyOrder,
+    )
     from activities.running import Running
     from activities.sweeping import Sweeping
-    from domain.ids import batch_workflow_id, run_id_of
+    from domain.ids import batch_workflow_id, measurement_workflow_id, run_id_of
     from domain.progress_table import progress_table
 
 
@@ -65,6 +81,8 @@ class CampaignRun:
     async def _carry_out(self, order: RunOrder) -> Survey:
         run = await self._open(order)
         await self._take_audience(run)
+        if run.measured:
+            await self._start_measurement(order, run)
         return await self._send_and_watch(order, run)
 
     async def _open(self, order: RunOrder) -> OpenedRun:
@@ -88,6 +106,20 @@ class CampaignRun:
                 Opening.fail_run, args=[workflow.info().workflow_id, reason], **DATABASE_STEP
             )
             raise ApplicationError(f"the audience could not be taken: {reason}", non_retryable=True) from error
+
+    async def _start_measurement(self, order: RunOrder, run: OpenedRun) -> None:
+        try:
+            await workflow.start_child_workflow(
+                RunMeasurement.run,
+                MeasureOrder(run_id=run.run_id, campaign=order.campaign),
+                id=measurement_workflow_id(run.run_id),
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                static_summary=f"{order.campaign}: outcomes",
+                static_details=f"run `{run.run_id}`",
+            )
+        except WorkflowAlreadyStartedError:
+            return  # before this was continued as new, or by Sweep
 
     async def _send_and_watch(self, order: RunOrder, run: OpenedRun) -> Survey:
         while True:

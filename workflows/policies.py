@@ -28,6 +28,15 @@ SNAPSHOT = Policy(
 )
 """Millions of rows take hours; a dead worker is noticed when its heartbeat stops."""
 
+MEASURE = Policy(
+    start_to_close_timeout=timedelta(hours=6),
+    heartbeat_timeout=timedelta(minutes=2),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5)
+    ),
+)
+"""For as long as it takes: a table that cannot be read today is read when somebody has mended it."""
+
 CONTROL = Policy(
     start_to_close_timeout=timedelta(seconds=30),
     retry_policy=RetryPolicy(maximum_attempts=5, maximum_interval=timedelta(seconds=5)),

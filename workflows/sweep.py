@@ -33,9 +33,9 @@ class Sweep:
         return report.model_copy(update={"nudged": nudged})
 
     async def _look_after_runs(self) -> None:
-        """A run whose own workflow was terminated would otherwise never come to its end."""
+        """A run whose own workflow was terminated would otherwise never come to its end, nor its measurement."""
         runs = await workflow.execute_activity_method(Sweeping.list_open_runs, **DATABASE_STEP)
-        if runs.runs:
+        if runs.runs or runs.measurements:
             await workflow.execute_activity_method(Sweeping.look_after_runs, runs, **DATABASE_STEP)
 
     async def _let_it_move(self, page: OverduePage) -> None:

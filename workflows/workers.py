@@ -13,6 +13,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from activities import queues
 from activities.advance import Delivery, Links
 from activities.audience import AudienceSnapshot
+from activities.measuring import Measuring
 from activities.opening import Opening
 from activities.running import Running
 from activities.sweeping import Sweeping
@@ -23,9 +24,10 @@ from domain.hashing import AddressHasher
 from workflows.campaign_run import CampaignRun
 from workflows.delivery_batch import DeliveryBatch
 from workflows.recipient_delivery import RecipientDelivery
+from workflows.run_measurement import RunMeasurement
 from workflows.sweep import Sweep
 
-WORKFLOWS: Sequence[type] = (CampaignRun, DeliveryBatch, RecipientDelivery, Sweep)
+WORKFLOWS: Sequence[type] = (CampaignRun, DeliveryBatch, RecipientDelivery, RunMeasurement, Sweep)
 CHANNELS = ("fcm", "mqtt")
 """Every channel there is. The queue of one that is off is served too: its messages are held, not lost."""
 CORE_ACTIVITIES_AT_ONCE = 20
@@ -58,6 +60,7 @@ def core_activities(parts: WorkerParts) -> list[Callable[..., Any]]:
     opening = Opening(parts.engine, parts.registry, parts.channels)
     snapshot = AudienceSnapshot(parts.engine, parts.registry, parts.sources)
     running = Running(parts.engine, parts.registry)
+    measuring = Measuring(parts.engine, parts.registry, parts.sources)
     sweeping = Sweeping(parts.engine, parts.client, parts.core_queue)
     return [
         opening.open_run,
@@ -66,6 +69,7 @@ def core_activities(parts: WorkerParts) -> list[Callable[..., Any]]:
         running.open_batch,
         running.survey_run,
         running.change_run,
+        measuring.measure_run,
         sweeping.count_sweep,
         sweeping.take_overdue,
         sweeping.nudge_page,

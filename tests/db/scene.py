@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Engine, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
-from db.audience import add_messages, close_snapshot, store_rows
+from db.audience import add_messages, assign, close_snapshot, store_rows
 from db.batches import open_batch
 from db.decisions import Claim, Decision, decide
 from db.engine import transaction
@@ -67,7 +67,8 @@ class Scene:
         run_id = self.queued(plan=plan, slot=slot)
         with transaction(self.engine) as session:
             store_rows(session, run_id, recipients)
-            while add_messages(session, run_id, ["fcm", "mqtt"]):
+            assignment = assign(session, run_id)
+            while add_messages(session, run_id, ["fcm", "mqtt"], assignment=assignment):
                 pass
             close_snapshot(session, run_id, {}, {})
         return run_id
