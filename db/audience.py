@@ -141,12 +141,14 @@ def _name_groups(session: Session, run_id: UUID, assignment: Assignment, recipie
         cast(list(recipients), ARRAY(Text)),
         cast([assignment.group(each) for each in recipients], ARRAY(Text)),
         cast([assignment.holds_out(each) for each in recipients], ARRAY(Boolean)),
-    ).table_valued("recipient_id", "group_key", "held_out")
+    )
+    rows = given.table_valued("recipient_id", "group_key", "held_out").render_derived()
     session.execute(
         update(Outcome)
         .where(Outcome.run_id == run_id, Outcome.subject == AudienceRow.subject)
-        .where(AudienceRow.run_id == run_id, AudienceRow.recipient_id == given.c.recipient_id)
-        .values(group_key=given.c.group_key, arm=case((given.c.held_out, Arm.HELD_OUT), else_=Arm.TREATED))
+        .where(AudienceRow.run_id == run_id, AudienceRow.recipient_id == rows.c.recipient_id)
+        .values(group_key=rows.c.group_key, arm=case((rows.c.held_out, Arm.HELD_OUT), else_=Arm.TREATED))
+        .execution_options(synchronize_session=False)
     )
 
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
@@ -13,6 +13,7 @@ from pydantic import Field
 from campaigns.campaign import Campaign, Parameters
 from channels.interface import ChannelFacts, Outgoing, Receipt
 from domain.message import AudiencePage, Message, Recipient, Scan
+from domain.outcomes import Reading
 from domain.plan import Cap, Plan, Rung
 from domain.problems import ProblemError
 from domain.states import Awaited
@@ -73,6 +74,8 @@ class ProbeParameters(Parameters):
     batch_size: int = 100
     cap: int | None = None
     valid_for_seconds: int | None = None
+    holdout_percent: float = 0
+    measured_for_seconds: float | None = None
 
 
 @dataclass
@@ -84,6 +87,9 @@ class People:
     gate: threading.Event = field(default_factory=threading.Event)
     """Closed by `clear`: the pages wait for `set`."""
     failure: str | None = None
+    done: dict[str, Reading | None] = field(default_factory=dict)
+    """By subject, when it was done; never where it is not in it, and gone where it is None."""
+    asked_again: list[list[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -95,7 +101,18 @@ class People:
             raise ProblemError(self.failure)
         for start in range(int(scan.bookmarks.get("0") or 0), len(self.recipients), 50):
             end = start + 50
-            yield AudiencePage(tuple(self.recipients[start:end]), {"seen": 1}, {}, ("0", str(end)))
+            page = tuple(self.recipients[start:end])
+            yield AudiencePage(page, {"seen": 1}, {}, ("0", str(end)), self.read([each.subject for each in page]))
+
+    def read(self, subjects: Collection[str]) -> dict[str, Reading]:
+        found = {subject: self.done.get(subject, Reading()) for subject in subjects if subject}
+        return {subject: reading for subject, reading in found.items() if reading is not None}
+
+    def read_again(self, subjects: Collection[str]) -> dict[str, Reading]:
+        self.asked_again.append(list(subjects))
+        if self.failure:
+            raise ProblemError(self.failure)
+        return self.read(subjects)
 
 
 def a_probe(awaits: frozenset[Awaited] = frozenset(Awaited)) -> Campaign[ProbeParameters]:
@@ -106,6 +123,8 @@ def a_probe(awaits: frozenset[Awaited] = frozenset(Awaited)) -> Campaign[ProbePa
             batch_size=parameters.batch_size,
             caps=(Cap(count=parameters.cap, days=7),) if parameters.cap else (),
             valid_for_seconds=parameters.valid_for_seconds,
+            holdout_percent=parameters.holdout_percent,
+            measured_for_seconds=parameters.measured_for_seconds,
             # Times to live are short in tests: a machine that is busy would make fallbacks too late to be sent.
             max_lateness_seconds=600,
         )
@@ -116,7 +135,7 @@ def a_probe(awaits: frozenset[Awaited] = frozenset(Awaited)) -> Campaign[ProbePa
     def message(recipient: Recipient, _: ProbeParameters) -> Message:
         return Message("Probe", f"for {recipient.id}")
 
-    return Campaign("probe", "Tests the engine.", ProbeParameters, "people", plan, audience, message)
+    return Campaign("probe", "Tests the engine.", ProbeParameters, "people", plan, audience, message, People.read_again)
 
 
 def a_person(
