@@ -26,7 +26,8 @@ from domain.hand_over import CHANNEL_TIMEOUT, PREPARE_TIMEOUT
 from domain.hashing import AddressHasher
 from domain.tokens import Signer
 from settings import Settings, SettingsError
-from sources.locks import Locks, dynamodb_client
+from sources.dynamodb import dynamodb_client
+from sources.locks import Locks
 
 log = structlog.get_logger()
 

@@ -14,7 +14,8 @@ from sqlalchemy import Engine, text
 from db.engine import create_database_engine
 from sandbox.dynamodb import DynamoDbServer, create_locks_table
 from sandbox.people import World, invent_world, seed_dynamodb, seed_mapping
-from sources import locks as locks_source
+from sources import locks_table
+from sources.dynamodb import dynamodb_client
 from sources.locks import Locks
 from tests.sources.lock_rows import FIELD, NOW, SMALL_PAGE
 
@@ -33,6 +34,14 @@ def client(server: DynamoDbServer) -> Iterator[DynamoDBClient]:
     client = server.client()
     yield client
     client.close()
+
+
+@pytest.fixture
+def our_client(server: DynamoDbServer, monkeypatch: pytest.MonkeyPatch) -> Callable[[], DynamoDBClient]:
+    """As in production, with its few tries and short time-outs."""
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return partial(dynamodb_client, None, None)
 
 
 @pytest.fixture
@@ -64,7 +73,7 @@ def world(client: DynamoDBClient, table: str, engine: Engine) -> World:
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks_source, "PAGE_LIMIT", SMALL_PAGE)
+    monkeypatch.setattr(locks_table, "PAGE_LIMIT", SMALL_PAGE)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from sources.locks import LockPage
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+KEY = "lock_id"
 FIELD = "last_battery_check"
 MONTH = timedelta(days=30)
 NOW = datetime(2026, 11, 16, 9, tzinfo=UTC)
@@ -44,10 +45,12 @@ def map_locks(engine: Engine, *lock_ids: str) -> None:
             )
 
 
-def create_table(client: DynamoDBClient, name: str, key: str, kind: Literal["S", "N"]) -> None:
+def create_table(client: DynamoDBClient, name: str, kind: Literal["S", "N", "B"] = "S", *key: str) -> None:
+    """Its key is `key`: the second name, if there is one, is that of the sort key."""
+    names = key or (KEY,)
     client.create_table(
         TableName=name,
-        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind}],
+        KeySchema=[{"AttributeName": each, "KeyType": "RANGE" if each in names[1:] else "HASH"} for each in names],
+        AttributeDefinitions=[{"AttributeName": each, "AttributeType": kind} for each in names],
         BillingMode="PAY_PER_REQUEST",
     )

@@ -14,7 +14,8 @@ from domain.last_check import Standing
 from domain.message import Scan
 from sandbox.dynamodb import put_locks
 from sandbox.people import World
-from sources.locks import Locks, _id_as_text, _key_as_text, _key_from_text
+from sources.locks import Locks
+from sources.locks_table import _id_as_text, _key_as_text, _key_from_text
 from tests.sources.lock_rows import (
     FIELD,
     MONTH,
@@ -142,7 +143,7 @@ def test_lock_ids_that_are_numbers_become_text_and_a_retry_goes_on_after_them(
     client: DynamoDBClient, engine: Engine, open_locks: Callable[..., Locks]
 ) -> None:
     name = f"locks-{uuid4().hex}"
-    create_table(client, name, key="lock_id", kind="N")
+    create_table(client, name, "N")
     numbers = [str(number) for number in range(1, 61)]
     put_locks(client, name, [{"lock_id": int(number)} for number in numbers])
     map_locks(engine, *numbers)

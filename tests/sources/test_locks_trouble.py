@@ -1,64 +1,30 @@
 from __future__ import annotations  # the stubs' names exist for mypy alone
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from botocore.awsrequest import AWSResponse, HTTPHeaders
 
 from sandbox.dynamodb import DynamoDbServer
 from sandbox.people import World
 from sandbox.ports import free_port
-from sources.locks import (
+from sources.dynamodb import (
     DynamoDbBusyError,
     DynamoDbUnreachableError,
-    Locks,
     LocksTableMissingError,
     LocksTableUnfitError,
     dynamodb_client,
 )
+from sources.locks import Locks
 from tests.sources.lock_rows import MONTH, SCAN, create_table, rows_of, stale_rows
+from tests.sources.refusals import Refused
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-
-class Throttled:
-    """Makes a real client's calls meet DynamoDB's refusal on their way out: moto itself never throttles."""
-
-    def __init__(self, code: str, status: int, *, refuses: Callable[[int], bool]) -> None:
-        self.calls = 0
-        self._status = status
-        self._code = code
-        self._refuses = refuses
-        self._lock = threading.Lock()
-
-    def connect(self, server: DynamoDbServer, environment: pytest.MonkeyPatch) -> DynamoDBClient:
-        for name, value in server.environment.items():
-            environment.setenv(name, value)
-        client = dynamodb_client(None, None)
-        client.meta.events.register("before-send.dynamodb.Scan", self._answer)  # type: ignore[arg-type]  # it may answer
-        return client
-
-    def _answer(self, request: Any, **_: object) -> AWSResponse | None:  # noqa: ANN401 - botocore's own
-        with self._lock:
-            self.calls += 1
-            if not self._refuses(self.calls):
-                return None
-        body = f'{{"__type": "com.amazonaws.dynamodb.v20120810#{self._code}", "message": "slow down"}}'.encode()
-        return AWSResponse(request.url, self._status, HTTPHeaders(), _Body(body))
-
-
-class _Body:
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def stream(self) -> Iterator[bytes]:
-        yield self._content
 
 
 @pytest.mark.parametrize(
@@ -66,33 +32,32 @@ class _Body:
 )
 def test_calls_that_were_put_off_are_made_again_until_all_is_read(
     world: World,
-    server: DynamoDbServer,
+    our_client: Callable[[], DynamoDBClient],
     open_locks: Callable[..., Locks],
-    monkeypatch: pytest.MonkeyPatch,
     refusal: tuple[str, int],
 ) -> None:
-    throttled = Throttled(*refusal, refuses=lambda call: call % 4 != 0)
-    locks = open_locks(connect=partial(throttled.connect, server, monkeypatch))
+    throttled = Refused(*refusal, refuses=lambda call: call % 4 != 0)
+    locks = open_locks(connect=lambda: throttled.on(our_client()))
     assert rows_of(list(locks.stale(MONTH, SCAN))) == stale_rows(world)
     assert throttled.calls == 16
 
 
 def test_throttling_that_does_not_end_is_an_error_with_its_remedy(
-    server: DynamoDbServer, table: str, open_locks: Callable[..., Locks], monkeypatch: pytest.MonkeyPatch
+    our_client: Callable[[], DynamoDBClient], table: str, open_locks: Callable[..., Locks]
 ) -> None:
-    throttled = Throttled("ProvisionedThroughputExceededException", 400, refuses=lambda _: True)
+    throttled = Refused("ProvisionedThroughputExceededException", 400, refuses=lambda _: True)
     patience = timedelta(seconds=0.15)
-    locks = open_locks(connect=partial(throttled.connect, server, monkeypatch), patience=patience, segments=2)
+    locks = open_locks(connect=lambda: throttled.on(our_client()), patience=patience, segments=2)
     with pytest.raises(DynamoDbBusyError, match=rf"{table}.* more than 0\.15 s .*ProvisionedThroughput.*read capacity"):
         list(locks.stale(MONTH, SCAN))
 
 
 @pytest.mark.usefixtures("small_pages", "world")
 def test_a_reader_that_stops_early_is_not_kept_by_a_segment_that_is_throttled(
-    server: DynamoDbServer, open_locks: Callable[..., Locks], monkeypatch: pytest.MonkeyPatch
+    our_client: Callable[[], DynamoDBClient], open_locks: Callable[..., Locks]
 ) -> None:
-    throttled = Throttled("ThrottlingException", 400, refuses=lambda call: call > 1)
-    pages = open_locks(connect=partial(throttled.connect, server, monkeypatch)).stale(MONTH, SCAN)
+    throttled = Refused("ThrottlingException", 400, refuses=lambda call: call > 1)
+    pages = open_locks(connect=lambda: throttled.on(our_client())).stale(MONTH, SCAN)
     assert next(pages).bookmark
     calls = throttled.calls
     pages.close()
@@ -111,9 +76,9 @@ def test_a_table_with_another_key_names_the_key_wanted(
     client: DynamoDBClient, open_locks: Callable[..., Locks]
 ) -> None:
     name = f"doors-{uuid4().hex}"
-    create_table(client, name, key="door", kind="S")
+    create_table(client, name, "S", "door")
     client.put_item(TableName=name, Item={"door": {"S": "front"}})
-    with pytest.raises(LocksTableUnfitError, match="no lock_id: set LOCKS_TABLE"):
+    with pytest.raises(LocksTableUnfitError, match="another one, not lock_id alone: set LOCKS_TABLE"):
         list(open_locks(table_name=name).stale(MONTH, SCAN))
 
 
