@@ -40,6 +40,8 @@ class RunView(BaseModel):
     targeted: int | None
     left_out: dict[str, int]
     noted: dict[str, int]
+    measured_at: datetime | None = None
+    measurement_reason: str | None = None
 
 
 def write_down_run(

@@ -255,16 +255,16 @@ def test_the_held_out_is_marked_where_it_would_have_been_sent_and_nobody_is_call
 
 
 @pytest.mark.parametrize(
-    ("changes", "person"),
+    ("addresses", "person"),
     [
-        ({"addresses": {}}, PersonFacts()),
-        ({}, PersonFacts(rejected={FCM: frozenset({"token"}), MQTT: frozenset({"device"})})),
+        ({}, PersonFacts()),
+        (BOTH, PersonFacts(rejected={FCM: frozenset({"token"}), MQTT: frozenset({"device"})})),
     ],
 )
 def test_the_held_out_who_could_not_have_been_sent_anything_are_suppressed_like_everybody(
-    changes: dict[str, object], person: PersonFacts
+    addresses: dict[str, tuple[str, ...]], person: PersonFacts
 ) -> None:
-    run = a_run(held_out=True, **changes)
+    run = a_run(held_out=True, addresses=addresses)
     run.person = person
     assert run.drive() == Done(MessageState.SUPPRESSED, "no_address")
 
