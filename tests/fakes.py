@@ -85,7 +85,7 @@ class People:
     recipients: Sequence[Recipient]
     scans: list[Scan] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
-    """Closed by `clear`: the pages wait for `set`."""
+    """Closed by `clear`: the pages, and whoever reads again, wait for `set`."""
     failure: str | None = None
     done: dict[str, Reading | None] = field(default_factory=dict)
     """By subject, when it was done; never where it is not in it, and gone where it is None."""
@@ -97,8 +97,7 @@ class People:
     def pages(self, scan: Scan) -> Iterator[AudiencePage]:
         self.scans.append(scan)
         self.gate.wait()
-        if self.failure:
-            raise ProblemError(self.failure)
+        self._refuse()
         for start in range(int(scan.bookmarks.get("0") or 0), len(self.recipients), 50):
             end = start + 50
             page = tuple(self.recipients[start:end])
@@ -110,9 +109,13 @@ class People:
 
     def read_again(self, subjects: Collection[str]) -> dict[str, Reading]:
         self.asked_again.append(list(subjects))
+        self.gate.wait()
+        self._refuse()
+        return self.read(subjects)
+
+    def _refuse(self) -> None:
         if self.failure:
             raise ProblemError(self.failure)
-        return self.read(subjects)
 
 
 def a_probe(awaits: frozenset[Awaited] = frozenset(Awaited)) -> Campaign[ProbeParameters]:

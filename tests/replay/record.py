@@ -11,6 +11,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +22,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from db.engine import create_database_engine
 from db.migrate import migrate
-from domain.ids import batch_workflow_id, message_workflow_id
+from domain.ids import batch_workflow_id, measurement_workflow_id, message_workflow_id
 from sandbox.postgres import PostgresServer
 from sandbox.temporal_binary import find_or_install
 from sandbox.temporal_server import TemporalServer
@@ -122,6 +123,18 @@ async def cancelled(stage: Stage) -> None:
     await record(stage, "campaign_run_cancelled", started.workflow_id)
 
 
+async def measured(stage: Stage) -> None:
+    stage.people.recipients = [replace(a_person(number), subject=f"lock-{number}") for number in range(2)]
+    stage.let_devices_acknowledge("fcm")
+    started = await stage.start(measured_for_seconds=2)
+    await stage.closed(started.run_id)
+    measurement = measurement_workflow_id(started.run_id)
+    await stage.client.get_workflow_handle(started.workflow_id).result()
+    await stage.client.get_workflow_handle(measurement).result()
+    await record(stage, "campaign_run_measured", started.workflow_id)
+    await record(stage, "run_measurement", measurement)
+
+
 SCENARIOS: tuple[Callable[[Stage], Awaitable[None]], ...] = (
     acknowledged,
     expired,
@@ -129,6 +142,7 @@ SCENARIOS: tuple[Callable[[Stage], Awaitable[None]], ...] = (
     both_expired,
     paused,
     cancelled,
+    measured,
 )
 
 
