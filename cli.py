@@ -53,7 +53,7 @@ def demo(
     """The lock battery campaign from end to end, on servers of its own and invented people."""
     from sandbox.demo import DemoOrder, run_demo  # noqa: PLC0415 - a deployment need not have the sandbox's packages
 
-    figures = run_demo(console, DemoOrder(locks, seed, once, json_file))
+    figures = run_demo(console, DemoOrder(locks, seed, once=once, json_file=json_file))
     raise typer.Exit(0 if figures.balanced else 1)
 
 

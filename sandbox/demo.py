@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -17,19 +17,26 @@ from sqlalchemy import Engine
 
 from console.views import run_panel
 from db.engine import create_database_engine, transaction
+from db.figures import campaign_figures
 from db.ledger import Progress, progress, prove
 from db.runs import RunView, get_run
 from domain.problems import NoSuchRunError
 from sandbox.demo_figures import Figures, cast_view, figures_view
 from sandbox.folder_lock import FolderInUseError, lock_folder
+from sandbox.lock_checks import LockChecks
 from sandbox.people import World, invent_world
 from sandbox.polling import wait_until
-from sandbox.stack import Stack, StackNotStartedError
+from sandbox.stack import LAST_CHECK_FIELD, LOCKS_TABLE, Stack, StackNotStartedError
 from sandbox.up import addresses, devices_at_work, say_on, wait_for_stop
 from sandbox.visitors import Visitors
 
 DATA = Path(".drumbeat") / "demo"
 TTL_SECONDS = 6
+WINDOW_SECONDS = 14
+"""In place of the campaign's seven days."""
+HOLDOUT_PERCENT = 25.0
+CHECKED_AT_SECONDS = (4.0, 22.0)
+"""When people look after their locks without being told, from the run's start on."""
 PAUSE_AT_SHARE = 0.4
 """Of the audience handed over."""
 PAUSE_SECONDS = 3.0
@@ -48,6 +55,7 @@ _DEMO_SETTINGS = {
 class DemoOrder:
     locks: int = 400
     seed: int = 7
+    holdout_percent: float = HOLDOUT_PERCENT
     once: bool = False
     """End when the run has ended, and leave nothing running."""
     json_file: Path | None = None
@@ -94,13 +102,21 @@ def _play(console: Console, order: DemoOrder, stack: Stack, world: World, began:
     owners = {token: person.id for person in world.people for token in person.tokens}
     try:
         with httpx2.Client(base_url=stack.api_url, timeout=_ANSWER_SECONDS, trust_env=False) as api:
-            run_id = _start_run(api)
-            with Visitors(run_id, owners, order.seed) as visitors:
+            run_id = _start_run(api, order)
+            with (
+                Visitors(run_id, owners, order.seed) as visitors,
+                closing(stack.dynamodb.client()) as tables,
+                LockChecks(tables, LOCKS_TABLE, LAST_CHECK_FIELD, world, order.seed) as checks,
+            ):
                 stack.fcm.on_accepted(visitors.push_accepted)
+                stack.fcm.on_accepted(checks.push_accepted)
+                checks.by_themselves(CHECKED_AT_SECONDS)
                 with Live(console=console, auto_refresh=False) as live:
                     scene = _Scene(engine, run_id, live)
                     _pause_and_resume(console, api, stack, scene)
                     scene.until("the run has ended", lambda run, _: run.closed_at is not None)
+                    console.print("[dim]Everybody has an end. Their locks are read again as their windows close …")
+                    scene.until("all outcomes are read", lambda run, _: run.measured_at is not None)
         if not console.is_terminal:
             console.print()  # a live view that is not on a terminal ends without a line's end
         return _figures(engine, run_id, stack, time.monotonic() - began)
@@ -108,9 +124,14 @@ def _play(console: Console, order: DemoOrder, stack: Stack, world: World, began:
         engine.dispose()
 
 
-def _start_run(api: httpx2.Client) -> UUID:
-    order = {"campaign": "lock_battery", "parameters": {"ttl_seconds": TTL_SECONDS}}
-    answer = api.post("/api/v1/runs", json=order, headers={"idempotency-key": f"demo-{datetime.now(UTC):%H%M%S}"})
+def _start_run(api: httpx2.Client, order: DemoOrder) -> UUID:
+    parameters = {
+        "ttl_seconds": TTL_SECONDS,
+        "effectiveness_window_days": WINDOW_SECONDS / timedelta(days=1).total_seconds(),
+        "holdout_percent": order.holdout_percent,
+    }
+    wanted = {"campaign": "lock_battery", "parameters": parameters}
+    answer = api.post("/api/v1/runs", json=wanted, headers={"idempotency-key": f"demo-{datetime.now(UTC):%H%M%S}"})
     answer.raise_for_status()
     return UUID(answer.json()["run_id"])
 
@@ -170,6 +191,7 @@ def _accepted(stack: Stack) -> dict[str, int]:
 def _figures(engine: Engine, run_id: UUID, stack: Stack, seconds: float) -> Figures:
     with transaction(engine) as session:
         stand, proof, run = progress(session, run_id), prove(session, run_id), get_run(session, run_id)
+        [shown] = campaign_figures(session, run.campaign, limit=1)
     return Figures(
         run_id=run_id,
         targeted=run.targeted or 0,
@@ -181,6 +203,9 @@ def _figures(engine: Engine, run_id: UUID, stack: Stack, seconds: float) -> Figu
         handed_over=stand.handed_over,
         left_out=run.left_out,
         noted=run.noted,
+        click_through_rate=shown.click_through_rate,
+        effectiveness=shown.effectiveness,
+        lift=shown.lift,
         balanced=proof.balanced,
         seconds=round(seconds, 1),
     )

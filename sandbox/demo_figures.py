@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from console.views import counts_table, side_by_side
+from db.figures import Effectiveness, LiftView
 from domain.states import HANDED_OVER
 from sandbox.people import World
 
@@ -28,6 +29,9 @@ class Figures:
     clicks: Mapping[str, int]
     people_clicked: int
     handed_over: int
+    click_through_rate: float | None
+    effectiveness: Effectiveness | None
+    lift: LiftView | None
     left_out: Mapping[str, int]
     noted: Mapping[str, int]
     balanced: bool
@@ -40,7 +44,11 @@ class Figures:
     def as_json(self) -> dict[str, Any]:
         """Every channel has its attempts, also where there were none."""
         attempts = {channel: self.attempts.get(channel, {}) for channel in self.provider_accepted}
-        return asdict(self) | {"run_id": str(self.run_id), "attempts": attempts}
+        measured = {
+            "effectiveness": self.effectiveness and self.effectiveness.model_dump(),
+            "lift": self.lift and self.lift.model_dump(),
+        }
+        return asdict(self) | measured | {"run_id": str(self.run_id), "attempts": attempts}
 
 
 def cast_view(world: World) -> RenderableType:
@@ -57,13 +65,13 @@ def cast_view(world: World) -> RenderableType:
 
 
 def figures_view(figures: Figures) -> RenderableType:
-    rate = figures.people_clicked / figures.handed_over if figures.handed_over else 0.0
     verdict = (
         Text("The ledger balances.", "bold green") if figures.balanced else Text("IT DOES NOT BALANCE", "bold red")
     )
     head = Text(
-        f"{figures.targeted} targeted, {figures.handed_over} sent, {figures.people_clicked} clicked "
-        f"({rate:.1%} of the sent), in {figures.seconds:g} s."
+        f"{figures.targeted} targeted, {figures.states.get('held_out', 0)} of them held out, "
+        f"{figures.handed_over} sent, {figures.people_clicked} clicked "
+        f"({figures.click_through_rate or 0:.1%} of the sent), in {figures.seconds:g} s."
     )
     grid = side_by_side(
         [
@@ -74,7 +82,21 @@ def figures_view(figures: Figures) -> RenderableType:
             counts_table("worth a look", figures.noted),
         ]
     )
-    return Panel(Group(verdict, head, _books(figures), grid), title="the demo's run", expand=False)
+    return Panel(Group(verdict, head, *_helped(figures), _books(figures), grid), title="the demo's run", expand=False)
+
+
+def _helped(figures: Figures) -> list[Text]:
+    effect, lift = figures.effectiveness, figures.lift
+    lines = []
+    if effect and effect.share is not None:
+        lines.append(Text(f"Effectiveness: {effect.share:.1%} of {effect.subjects} locks were checked after it."))
+    if lift and lift.lift is not None:
+        points, low, high = (100 * (each or 0) for each in (lift.lift, lift.low, lift.high))
+        shares = f"{lift.treated_share:.1%} of the treated, {lift.held_out_share:.1%} of the held out"
+        lines.append(Text(f"Lift: {points:+.1f} points (95 %: {low:+.1f} to {high:+.1f}): {shares}."))
+    elif lift:
+        lines.append(Text(f"Lift: {lift.why}."))
+    return lines
 
 
 def _books(figures: Figures) -> Table:

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from db.engine import create_database_engine
-from db.tables import Attempt, Message
+from db.tables import Attempt, Message, Outcome
 from domain.clicks import ClickClass
 from domain.states import MessageState
 from sandbox.demo import DemoOrder, enough_to_pause, run_demo
@@ -27,7 +27,7 @@ LOCKS, SEED = 40, 90
 """A world with every kind of visit, six kinds of devices, and phones that were replaced."""
 KEYS = {
     *("run_id", "targeted", "states", "attempts", "provider_accepted", "clicks", "balanced", "seconds"),
-    *("people_clicked", "handed_over", "left_out", "noted"),
+    *("people_clicked", "handed_over", "left_out", "noted", "click_through_rate", "effectiveness", "lift"),
 }
 
 
@@ -101,6 +101,22 @@ def test_the_written_figures_have_exactly_their_keys(written: dict[str, Any], fi
     assert set(written["attempts"]) == {"fcm", "mqtt"}
 
 
+def test_every_lock_has_its_outcome_and_the_held_out_were_measured_too(figures: Figures, engine: Engine) -> None:
+    assert figures.effectiveness
+    assert figures.lift
+    assert figures.effectiveness.awaited == 0
+    assert figures.effectiveness.helped > 0
+    assert figures.states["held_out"] > 0
+    assert figures.lift.held_out > 0
+    assert figures.lift.why
+    assert "not enough data" in figures.lift.why  # with three people held out
+    with Session(engine) as session:
+        outcomes = session.scalars(select(Outcome)).all()
+        assert all(each.outcome for each in outcomes)
+        called = {attempt.message_id for attempt in session.scalars(select(Attempt))}
+        assert not any(message.held_out for message in session.scalars(select(Message).where(Message.id.in_(called))))
+
+
 def test_a_channel_that_was_never_tried_is_written_too(figures: Figures) -> None:
     without_mqtt = replace(figures, attempts={"fcm": {"sent": 1}})
     assert without_mqtt.as_json()["attempts"] == {"fcm": {"sent": 1}, "mqtt": {}}
@@ -108,8 +124,10 @@ def test_a_channel_that_was_never_tried_is_written_too(figures: Figures) -> None
 
 def test_a_replaced_phone_is_reached_by_its_second_token(engine: Engine, world: World) -> None:
     replaced = {person.id: person for person in world.targeted if person.phone is Phone.REPLACED}
-    assert replaced
     with Session(engine) as session:
+        for held_out in session.scalars(select(Message).where(Message.held_out)):
+            replaced.pop(held_out.recipient_id, None)
+        assert replaced
         messages = session.scalars(select(Message).where(Message.recipient_id.in_(replaced))).all()
         assert len(messages) == len(replaced)
         for message in messages:
@@ -144,7 +162,7 @@ def test_the_pause_comes_when_enough_is_handed_over_or_never(
 def test_the_screen_tells_the_story(screen: Console, figures: Figures) -> None:
     assert isinstance(screen.file, StringIO)
     text = screen.file.getvalue()
-    for shown in ("invented people", "Paused with", "In 3 s of pause 0 were handed over", "The ledger balances."):
+    for shown in ("Paused with", "In 3 s of pause 0 were handed over", "The ledger balances.", "Effectiveness: "):
         assert shown in text
     assert text.count("the same") == 2
     assert "NOT THE SAME" not in text
