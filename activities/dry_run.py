@@ -78,7 +78,7 @@ class DryRunner:
         self, session: Session, campaign: Campaign[Any], parameters: Parameters, prediction: DryRun
     ) -> UUID:
         wanted = campaign.plan(parameters)
-        plan = freeze(wanted, self.channels)
+        plan = freeze(campaign, wanted, self.channels)
         prediction.off = [rung.channel for rung in wanted.ladder if rung.channel not in self.channels]
         run = open_run(
             session,

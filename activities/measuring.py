@@ -26,6 +26,8 @@ from db.runs import plan_of
 from domain.problems import ProblemError
 
 PAGE = 1000
+READ_AT_ONCE = 200
+"""Subjects; a source that is paced or throttled must give a sign of life between two pages."""
 SELDOMEST_LOOK = timedelta(hours=1)
 SOONEST_LOOK = timedelta(seconds=1)
 
@@ -65,7 +67,7 @@ class Measuring:
         read = 0
         while True:
             with transaction(self._engine) as session:
-                windows = closed_windows(session, order.run_id, PAGE)
+                windows = closed_windows(session, order.run_id, READ_AT_ONCE)
             if not windows:
                 return read
             campaign, source = self._read_with(order.campaign)

@@ -1,13 +1,14 @@
 """The beginning of a run, and a run that cannot begin."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from sqlalchemy import Engine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.orders import OpenedRun, OpenOrder
-from campaigns.campaign import Parameters
+from campaigns.campaign import Campaign, Parameters
 from campaigns.registry import Registry, UnknownCampaignError
 from channels.interface import Channel
 from db.engine import transaction
@@ -17,16 +18,30 @@ from domain.plan import Plan
 from domain.problems import ProblemError
 
 
-class NoChannelError(ProblemError):
+class PlanUnfitError(ProblemError):
+    """No run can be made of the plan."""
+
+
+class NoChannelError(PlanUnfitError):
     def __init__(self, wanted: Iterable[str]) -> None:
         super().__init__(f"no channel of this campaign is on ({', '.join(wanted)}): give the worker its credentials")
 
 
-def freeze(plan: Plan, channels: Mapping[str, Channel]) -> Plan:
+class NotMeasurableError(PlanUnfitError):
+    def __init__(self, campaign: str) -> None:
+        super().__init__(
+            f"the plan of {campaign} is measured, but the campaign cannot read its subjects again: "
+            "give it `read_again`, or leave `measured_for_seconds` out"
+        )
+
+
+def freeze(campaign: Campaign[Any], plan: Plan, channels: Mapping[str, Channel]) -> Plan:
     """The plan with what its channels declare about themselves, as it stays for the whole run.
 
-    A channel that is off is no rung of it. Raises NoChannelError where none is left.
+    A channel that is off is no rung of it. Raises PlanUnfitError.
     """
+    if plan.measured_for_seconds is not None and campaign.read_again is None:
+        raise NotMeasurableError(campaign.name)
     ladder = tuple(
         rung.model_copy(update={"retries_unknown": channels[rung.channel].facts.retries_unknown})
         for rung in plan.ladder
@@ -50,17 +65,20 @@ class Opening:
             parameters = self._registry.parameters(order.run.campaign, order.run.parameters)
         except (UnknownCampaignError, ValueError) as error:
             raise _for_good(error) from error
-        wanted = self._registry[order.run.campaign].plan(parameters)
+        campaign = self._registry[order.run.campaign]
+        wanted = campaign.plan(parameters)
         try:
-            plan = freeze(wanted, self._channels)
-        except NoChannelError as error:
+            plan = freeze(campaign, wanted, self._channels)
+        except PlanUnfitError as error:
             self._open(order, parameters, wanted)
             self.fail_run(order.workflow_id, str(error))
             raise _for_good(error) from error
         run = self._open(order, parameters, plan)
-        measured = plan.measured_for_seconds is not None and self._registry[order.run.campaign].read_again is not None
         return OpenedRun(
-            run_id=run.id, batch_size=plan.batch_size, batches_at_once=plan.batches_at_once, measured=measured
+            run_id=run.id,
+            batch_size=plan.batch_size,
+            batches_at_once=plan.batches_at_once,
+            measured=plan.measured_for_seconds is not None,
         )
 
     def _open(self, order: OpenOrder, parameters: Parameters, plan: Plan) -> RunView:

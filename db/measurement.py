@@ -66,7 +66,7 @@ def open_windows(session: Session, run_id: UUID, window: timedelta, after: str, 
     now = session.scalars(select(func.clock_timestamp())).one()
     found = _deliveries(session, run_id, subjects)
     opened = [(subject, deliveries, opens) for subject, deliveries in found.items() if (opens := deliveries.opens_at)]
-    without = [subject for subject, deliveries in found.items() if deliveries.ended and deliveries.opens_at is None]
+    without = [subject for subject in subjects if _has_none(found.get(subject))]
     _update(
         session,
         run_id,
@@ -84,10 +84,7 @@ def open_windows(session: Session, run_id: UUID, window: timedelta, after: str, 
     _update(
         session,
         run_id,
-        [
-            {"the_subject": subject, "arm": found[subject].arm, "read_at": now, "outcome": Result.NOT_SENT}
-            for subject in without
-        ],
+        [{"the_subject": subject, "read_at": now, "outcome": Result.NOT_SENT} for subject in without],
     )
     return subjects[-1] if subjects else None
 
@@ -183,6 +180,11 @@ def _deliveries(session: Session, run_id: UUID, subjects: Sequence[str]) -> dict
         func.min(columns.tried_at),
     ).group_by(columns.subject)
     return {subject: Deliveries(*facts) for subject, *facts in session.execute(query)}
+
+
+def _has_none(deliveries: Deliveries | None) -> bool:
+    """It will never have a window: nobody was tried, or all of its people were erased."""
+    return deliveries is None or (deliveries.ended and deliveries.opens_at is None)
 
 
 def _update(session: Session, run_id: UUID, rows: Sequence[Mapping[str, object]]) -> None:

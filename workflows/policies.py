@@ -30,7 +30,7 @@ SNAPSHOT = Policy(
 
 MEASURE = Policy(
     start_to_close_timeout=timedelta(hours=6),
-    heartbeat_timeout=timedelta(minutes=2),
+    heartbeat_timeout=timedelta(minutes=10),
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5)
     ),

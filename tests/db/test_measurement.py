@@ -143,6 +143,13 @@ def test_a_subject_whose_owners_could_not_be_sent_anything_is_settled_at_once(sc
     assert row.read_at
 
 
+def test_a_subject_whose_people_were_all_erased_keeps_nobody_waiting(scene: Scene) -> None:
+    run_id = a_run(scene, owner(0))
+    scene.erase(scene.ids(run_id)[0])
+    look(scene, run_id)
+    assert outcome_of(scene, run_id).outcome == "not_sent"
+
+
 def test_the_window_of_the_held_out_opens_when_they_would_have_been_sent_something(scene: Scene) -> None:
     plan = a_plan(measured_for_seconds=60, holdout_percent=99.9999999)
     run_id = a_run(scene, owner(0), plan=plan)

@@ -120,3 +120,18 @@ def test_a_slot_that_temporal_has_forgotten_is_still_the_same_run(stage: Stage) 
         assert (again.already, again.run_id) == (True, first.run_id)
 
     asyncio.run(scenario())
+
+
+def test_a_plan_that_is_measured_by_a_campaign_that_cannot_read_again_fails_and_says_what_to_do(stage: Stage) -> None:
+    stage.people.recipients = [a_person(0)]
+    stage.registry = Registry({"probe": replace(a_probe(), read_again=None)})
+
+    async def scenario() -> None:
+        async with stage.working():
+            started = await stage.start(measured_for_seconds=60)
+            run = await stage.closed(started.run_id)
+            assert run.state == "failed"
+            assert run.state_reason
+            assert "give it `read_again`, or leave `measured_for_seconds` out" in run.state_reason
+
+    asyncio.run(scenario())
