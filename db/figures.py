@@ -1,8 +1,8 @@
 """The figures of a campaign's runs, as pages, API and terminal show them."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db.tables import Attempt, Message, Outcome, Run
+from db.outcome_counts import OutcomeCounts, count_outcomes
+from db.tables import Attempt, Message, Run
 from domain.lift import FEWEST_GROUPS, METHOD, Arm, compare
 from domain.outcomes import Arm as ArmName
 from domain.outcomes import Outcome as Result
@@ -89,8 +90,10 @@ def campaign_figures(
         query = query.where(Run.created_at < before)
     runs = session.scalars(query).all()
     ids = [run.id for run in runs]
-    messages, sent, measured = _messages(session, ids), _sent(session, ids), _measured(session, ids)
-    return [_figures(run, messages[run.id], sent.get(run.id, 0), measured[run.id]) for run in runs]
+    messages, sent = _messages(session, ids), _sent(session, ids)
+    counted = {run.id: OutcomeCounts.model_validate(run.outcomes) for run in runs if run.outcomes}
+    counted |= count_outcomes(session, [each for each in ids if each not in counted])
+    return [_figures(run, messages[run.id], sent.get(run.id, 0), counted[run.id]) for run in runs]
 
 
 @dataclass(slots=True)
@@ -98,18 +101,6 @@ class _Messages:
     held_out: int = 0
     failed: int = 0
     clicked: int = 0
-
-
-@dataclass(slots=True)
-class _Measured:
-    """The outcomes of one run, counted."""
-
-    results: Counter[str | None] = field(default_factory=Counter)
-    """Of those who were not held out; None: still awaited."""
-    awaited: int = 0
-    """Over all arms."""
-    in_both: int = 0
-    arms: dict[str, Arm] = field(default_factory=dict)
 
 
 def _messages(session: Session, run_ids: Sequence[UUID]) -> defaultdict[UUID, _Messages]:
@@ -132,52 +123,7 @@ def _sent(session: Session, run_ids: Sequence[UUID]) -> dict[UUID, int]:
     return dict(session.execute(query).all())
 
 
-def _measured(session: Session, run_ids: Sequence[UUID]) -> defaultdict[UUID, _Measured]:
-    measured: defaultdict[UUID, _Measured] = defaultdict(_Measured)
-    columns = (Outcome.run_id, Outcome.arm, Outcome.outcome, Outcome.sent)
-    query = select(*columns, func.count()).where(Outcome.run_id.in_(run_ids)).group_by(*columns)
-    for run_id, arm, result, sent, count in session.execute(query):
-        found = measured[run_id]
-        found.awaited += count if result is None else 0
-        found.in_both += count if arm == ArmName.BOTH else 0
-        if arm != ArmName.HELD_OUT:
-            found.results["never_handed_over" if result == Result.HELPED and not sent else result] += count
-    for run_id, arm, sums in _arms(session, run_ids):
-        measured[run_id].arms[arm] = sums
-    return measured
-
-
-def _arms(session: Session, run_ids: Sequence[UUID]) -> list[tuple[UUID, str, Arm]]:
-    """By assignment: whoever was sent something or would have been, whatever came of it."""
-    assigned = (
-        select(
-            Outcome.run_id,
-            Outcome.arm,
-            func.count().label("subjects"),
-            func.count().filter(Outcome.outcome == Result.HELPED).label("helped"),
-        )
-        .where(
-            Outcome.run_id.in_(run_ids),
-            Outcome.arm.in_([ArmName.TREATED, ArmName.HELD_OUT]),
-            Outcome.group_key.is_not(None),
-            Outcome.outcome != Result.NOT_SENT,
-        )
-        .group_by(Outcome.run_id, Outcome.arm, Outcome.group_key)
-    ).subquery()
-    groups = assigned.c
-    sums = (
-        func.count(),
-        func.sum(groups.subjects),
-        func.sum(groups.helped),
-        func.sum(groups.subjects * groups.subjects),
-        func.sum(groups.helped * groups.helped),
-        func.sum(groups.subjects * groups.helped),
-    )
-    query = select(groups.run_id, groups.arm, *sums).group_by(groups.run_id, groups.arm)
-    return [(run_id, arm, Arm(*map(int, added))) for run_id, arm, *added in session.execute(query)]
-
-
-def _figures(run: Run, messages: _Messages, sent: int, measured: _Measured) -> RunFigures:
+def _figures(run: Run, messages: _Messages, sent: int, outcomes: OutcomeCounts) -> RunFigures:
     plan = Plan.model_validate(run.plan)
     measures = plan.measured_for_seconds is not None
     return RunFigures(
@@ -193,29 +139,29 @@ def _figures(run: Run, messages: _Messages, sent: int, measured: _Measured) -> R
         failed=messages.failed,
         clicked=messages.clicked,
         click_through_rate=messages.clicked / sent if sent else None,
-        effectiveness=_effectiveness(run, measured) if measures else None,
-        lift=_lift(run, measured) if measures and plan.holdout_percent else None,
+        effectiveness=_effectiveness(run, outcomes) if measures else None,
+        lift=_lift(run, outcomes) if measures and plan.holdout_percent else None,
     )
 
 
-def _effectiveness(run: Run, measured: _Measured) -> Effectiveness:
-    results = Counter(measured.results)
-    awaited, helped = results.pop(None, 0), results.pop(Result.HELPED, 0)
-    known = helped + results.total()
+def _effectiveness(run: Run, outcomes: OutcomeCounts) -> Effectiveness:
+    without = dict(sorted(outcomes.results.items()))
+    helped = without.pop(Result.HELPED, 0)
+    known = helped + sum(without.values())
     return Effectiveness(
-        subjects=known + awaited,
-        awaited=awaited,
+        subjects=known + outcomes.awaited,
+        awaited=outcomes.awaited,
         helped=helped,
         share=helped / known if known else None,
-        without={str(name): count for name, count in sorted(results.items(), key=str)},
+        without=without,
         waits_because=run.measurement_reason,
     )
 
 
-def _lift(run: Run, measured: _Measured) -> LiftView:
-    treated = measured.arms.get(ArmName.TREATED, Arm())
-    held_out = measured.arms.get(ArmName.HELD_OUT, Arm())
-    still_open = measured.awaited or run.targeted is None or run.closed_at is None
+def _lift(run: Run, outcomes: OutcomeCounts) -> LiftView:
+    treated = outcomes.arms.get(ArmName.TREATED, Arm())
+    held_out = outcomes.arms.get(ArmName.HELD_OUT, Arm())
+    still_open = outcomes.unread or run.targeted is None or run.closed_at is None
     lift = None if still_open else compare(treated, held_out)
     return LiftView(
         treated=treated.subjects,
@@ -231,7 +177,7 @@ def _lift(run: Run, measured: _Measured) -> LiftView:
         else "still open: not all windows have closed"
         if still_open
         else _not_enough(treated, held_out),
-        in_both=measured.in_both,
+        in_both=outcomes.in_both,
     )
 
 

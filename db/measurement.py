@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from db.outcome_counts import count_outcomes
 from db.tables import WINDOW_OPENED, WINDOW_UNOPENED, Attempt, AudienceRow, Message, Outcome, Run
 from domain.outcomes import Deliveries, Reading, outcome
 from domain.outcomes import Outcome as Result
@@ -124,12 +125,18 @@ def still_open(session: Session, run_id: UUID) -> StillOpen:
 
 def close_measurement(session: Session, run_id: UUID) -> bool:
     """Whether the last outcome is known: nothing is awaited of the run, and no window is open any more."""
-    if session.scalar(select(Run.closed_at).where(Run.id == run_id)) is None:
+    run = session.get_one(Run, run_id)
+    if run.measured_at is not None or run.closed_at is None:
+        return run.measured_at is not None
+    counts = count_outcomes(session, [run_id])[run_id]
+    if counts.unread:
         return False
-    unread = select(Outcome.subject).where(Outcome.run_id == run_id, Outcome.read_at.is_(None)).exists()
-    closed = update(Run).where(Run.id == run_id, Run.measured_at.is_(None), ~unread)
-    session.execute(closed.values(measured_at=func.clock_timestamp(), measurement_reason=None))
-    return session.scalar(select(Run.measured_at).where(Run.id == run_id)) is not None
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id)
+        .values(measured_at=func.clock_timestamp(), measurement_reason=None, outcomes=counts.model_dump(mode="json"))
+    )
+    return True
 
 
 def note_measurement(session: Session, run_id: UUID, reason: str | None) -> None:

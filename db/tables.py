@@ -67,6 +67,8 @@ class Run(Base):
     """When the last outcome was read; None too where nothing is measured."""
     measurement_reason: Mapped[str | None]
     """Why the outcomes cannot be read at present."""
+    outcomes: Mapped[Json | None]
+    """Counted when the last one was read."""
 
 
 class AudienceRow(Base):

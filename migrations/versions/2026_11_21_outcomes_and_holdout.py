@@ -57,3 +57,6 @@ def upgrade() -> None:
         "runs", sa.Column("measured_at", postgresql.TIMESTAMP(timezone=True), nullable=True), schema="drumbeat"
     )
     op.add_column("runs", sa.Column("measurement_reason", sa.Text(), nullable=True), schema="drumbeat")
+    op.add_column(
+        "runs", sa.Column("outcomes", postgresql.JSONB(astext_type=sa.Text()), nullable=True), schema="drumbeat"
+    )

@@ -9,6 +9,7 @@ import pytest
 
 from db.engine import transaction
 from db.figures import RunFigures, campaign_figures
+from db.measurement import close_measurement
 from db.tables import Outcome
 from domain.lift import Arm, compare
 from domain.states import FailureKind
@@ -151,6 +152,19 @@ def test_the_lift_of_rows_is_that_of_their_groups(scene: Scene) -> None:
     assert [found.lift, found.low, found.high] == pytest.approx([expected.lift, expected.low, expected.high])
     assert found.lift == pytest.approx(14 / 22 - 4 / 13)
     assert "Newcombe" in found.method
+
+
+def test_what_was_counted_when_the_last_outcome_was_read_is_what_counting_again_would_say(scene: Scene) -> None:
+    run_id = closed(scene)
+    outcomes(scene, run_id, TREATED)
+    outcomes(scene, run_id, HELD_OUT, arm="held_out")
+    before = figures(scene)
+    with transaction(scene.engine) as session:
+        assert close_measurement(session, run_id)
+    assert figures(scene) == before
+    with transaction(scene.engine) as session:
+        session.query(Outcome).delete()
+    assert figures(scene) == before
 
 
 def test_a_lift_of_too_few_says_so_in_words(scene: Scene) -> None:
