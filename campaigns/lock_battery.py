@@ -1,13 +1,12 @@
 """Weekly: everybody with a smart lock whose battery was not checked for a month gets one push that names the locks."""
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field
 
 from campaigns.campaign import Campaign, Parameters, Schedule
-from domain.last_check import Standing
 from domain.message import AudiencePage, Message, Recipient, Scan
 from domain.outcomes import Reading
 from domain.plan import HoldoutPercent, Plan, Rung
@@ -35,7 +34,7 @@ def plan(parameters: LockBattery) -> Plan:
 
 def audience(parameters: LockBattery, locks: Locks, scan: Scan) -> Iterator[AudiencePage]:
     for page in locks.stale(timedelta(days=parameters.stale_after_days), scan):
-        before = {lock.lock_id: _reading(lock.last_check, lock.standing) for lock in page.locks}
+        before = {lock.lock_id: lock.last_check.reading for lock in page.locks}
         yield AudiencePage(tuple(map(_owner, page.locks)), page.left_out, page.noted, page.bookmark, before)
 
 
@@ -47,7 +46,7 @@ def message(recipient: Recipient, _: LockBattery) -> Message:
 
 
 def read_again(locks: Locks, lock_ids: Collection[str]) -> Mapping[str, Reading]:
-    return {lock_id: _reading(check.at, check.standing) for lock_id, check in locks.last_checks(lock_ids).items()}
+    return {lock_id: check.reading for lock_id, check in locks.last_checks(lock_ids).items()}
 
 
 def _owner(lock: MappedLock) -> Recipient:
@@ -58,10 +57,6 @@ def _owner(lock: MappedLock) -> Recipient:
         facts={"locks": [lock.lock_id]},
         addresses={"fcm": (lock.fcm_id,)} if lock.fcm_id else {},
     )
-
-
-def _reading(last_check: datetime | None, standing: Standing) -> Reading:
-    return Reading(last_check, readable=standing is not Standing.UNREADABLE)
 
 
 CAMPAIGN = Campaign(

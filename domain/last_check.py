@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from domain.outcomes import Reading
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 """What claims to lie outside of EPOCH to LATEST is no time of a check, and would otherwise look fresh for ever."""
@@ -27,6 +29,10 @@ class LastCheck:
     standing: Standing
     at: datetime | None = None
     """In UTC; None unless the lock was checked."""
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.at, readable=self.standing is not Standing.UNREADABLE)
 
 
 NEVER_CHECKED = LastCheck(Standing.NEVER_CHECKED)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -31,8 +31,7 @@ class MappedLock:
     lock_id: str
     user_id: str
     fcm_id: str | None
-    last_check: datetime | None
-    standing: Standing
+    last_check: LastCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class Locks:
 def _page(stale: Mapping[str, LastCheck], seen: int, mapping: LockMapping, bookmark: tuple[str, str]) -> LockPage:
     owners = mapping.owners_of(stale.keys())
     locks = tuple(
-        MappedLock(lock_id, owner.user_id, owner.fcm_id, check.at, check.standing)
+        MappedLock(lock_id, owner.user_id, owner.fcm_id, check)
         for lock_id, check in stale.items()
         for owner in owners.get(lock_id, ())
     )

@@ -12,7 +12,8 @@ LONGEST_MODULE = 300
 
 
 def test_the_readme_shows_the_campaign_file_as_it_is() -> None:
-    assert (ROOT / "campaigns" / "lock_battery.py").read_text().rstrip() in (ROOT / "README.md").read_text()
+    shown = (ROOT / "campaigns" / "lock_battery.py").read_text().partition("class LockBattery")
+    assert "".join(shown[1:]).rstrip() in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/glossary.md"])

@@ -105,6 +105,20 @@ def test_a_missing_setting_names_itself_and_its_remedy(*, tmp_path: Path, name: 
         ("STALE_AFTER_DAYS", "a month", "integer"),
         ("STALE_AFTER_DAYS", "36500", "less than or equal to 3650"),
         ("LOCK_BATTERY_TTL_SECONDS", "0", "greater than or equal to 1"),
+        (
+            "EFFECTIVENESS_WINDOW_DAYS",
+            "0",
+            "greater than 0; it is how long after a notification",
+        ),
+        ("EFFECTIVENESS_WINDOW_DAYS", "nan", "such as 7"),
+        ("EFFECTIVENESS_WINDOW_DAYS", "a week", "such as 7"),
+        (
+            "HOLDOUT_PERCENT",
+            "100",
+            "less than 100; it is the share that is left unsent",
+        ),
+        ("HOLDOUT_PERCENT", "-1", "0 holds nobody out"),
+        ("HOLDOUT_PERCENT", "nan", "0 holds nobody out"),
     ],
 )
 def test_an_unreadable_setting_names_itself_and_its_remedy(tmp_path: Path, name: str, value: str, remedy: str) -> None:

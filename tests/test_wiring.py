@@ -178,10 +178,18 @@ def test_a_certificate_of_the_broker_that_is_not_there_is_an_error_at_start(tmp_
 
 
 def test_what_the_settings_say_of_a_campaign_is_its_default(tmp_path: Path) -> None:
-    registry = build_registry(settings_of(tmp_path, STALE_AFTER_DAYS="60", LOCK_BATTERY_TTL_SECONDS="90"))
-    assert registry.parameters("lock_battery", {}).model_dump() == {"stale_after_days": 60, "ttl_seconds": 90}
-    given = registry.parameters("lock_battery", {"ttl_seconds": 5}).model_dump()
-    assert given == {"stale_after_days": 60, "ttl_seconds": 5}
+    set_by_hand = {"EFFECTIVENESS_WINDOW_DAYS": "14", "HOLDOUT_PERCENT": "12.5"}
+    registry = build_registry(
+        settings_of(tmp_path, STALE_AFTER_DAYS="60", LOCK_BATTERY_TTL_SECONDS="90", **set_by_hand)
+    )
+    used = registry.parameters("lock_battery", {}).model_dump()
+    assert used == {
+        "stale_after_days": 60,
+        "ttl_seconds": 90,
+        "effectiveness_window_days": 14,
+        "holdout_percent": 12.5,
+    }
+    assert registry.parameters("lock_battery", {"ttl_seconds": 5}).model_dump() == used | {"ttl_seconds": 5}
 
 
 def test_the_schedule_and_its_zone_are_settings(tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ def test_an_unknown_campaign_is_refused_with_those_that_there_are(drumbeat: Term
     ("param", "problem"),
     [
         ("stale_after_days=soon", "parameter stale_after_days: Input should be a valid integer"),
+        ("effectiveness_window_days=0", "parameter effectiveness_window_days: Input should be greater than 0"),
+        ("holdout_percent=100", "parameter holdout_percent: Input should be less than 100"),
         ("stale_after_days=0", "parameter stale_after_days: Input should be greater than or equal to 1"),
         ("stale_after_days=[1]", "parameter stale_after_days: Input should be a valid integer"),
         ("colour=red", "there is no parameter 'colour'"),

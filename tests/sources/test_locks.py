@@ -99,7 +99,7 @@ def test_a_lock_carries_its_last_check_and_how_it_stands(
     client.put_item(TableName=table, Item={"lock_id": {"S": "binary"}, FIELD: {"B": b"2026-01-01"}})
     map_locks(engine, "old", "unreadable", "empty", "absent", "null", "set", "binary")
     found = {
-        lock.lock_id: (lock.last_check, lock.standing)
+        lock.lock_id: (lock.last_check.at, lock.last_check.standing)
         for page in open_locks().stale(MONTH, SCAN)
         for lock in page.locks
     }
