@@ -53,6 +53,7 @@ def addresses(stack: Stack, folder: Path) -> Panel:
     found = folder / ENVIRONMENT in EMBEDDED_ENVIRONMENTS
     adopt = "" if found else f"set -a; . {escape(str(folder / ENVIRONMENT))}; set +a; "
     lines = [
+        f"Figures     {stack.api_url}/",
         f"API         {stack.api_url}/docs",
         f"Metrics     {stack.api_url}/metrics",
         f"Temporal    {stack.temporal_ui or stack.temporal_address}",
