@@ -19,7 +19,7 @@ from activities.dry_run import DryRunner
 from activities.queues import CORE
 from activities.starting import StartOrder, start_and_write_down
 from campaigns.registry import UnknownCampaignError
-from console import deployment
+from console import deployment, figures
 from console.desk import Desk, find_settings, open_desk
 from console.logs import log_to_standard_error
 from console.views import campaigns_table, dry_run_view, proof_panel, run_panel, runs_table
@@ -33,6 +33,7 @@ from wiring import UnreachableError, build_channels, build_hasher, build_registr
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(deployment.app)
+app.add_typer(figures.app)
 
 console = Console()
 errors = Console(stderr=True)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from api import acknowledgements, campaigns, clicks, control, health, metrics, reference, runs
+from api import acknowledgements, campaigns, clicks, control, figures, health, home, metrics, reference, runs
 from api.bounds import Fence, MovingWindow
 from api.pages import ASSETS
 from api.parts import Parts, Temporal
@@ -46,7 +46,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.metrics = metrics.make_registry(parts.engine, app.state.relay, app.state.window)
     app.add_middleware(Fence, too_large=too_large)
     register_problems(app)
-    for module in (campaigns, runs, control, acknowledgements, clicks, health, metrics, reference):
+    for module in (campaigns, figures, runs, control, acknowledgements, clicks, home, health, metrics, reference):
         app.include_router(module.router)
     describe_problems(app)
     app.mount("/assets", StaticFiles(directory=ASSETS))

@@ -10,8 +10,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from starlette.responses import RedirectResponse, Response
 
+from api.bounds import MovingWindow
 from api.pages import page
-from api.parts import Parts, PartsOf, RelayOf, WindowOf
+from api.parts import Parts, PartsOf, RelayOf
 from api.problems import brief
 from api.relay import Relay, clicked
 from db.clicks import seconds_since_sent
@@ -23,7 +24,7 @@ from domain.tokens import TokenExpiredError, TokenForgedError
 NAMED_IN_LINKS = ("campaign_id", "lock_id", "user_id")
 _LONGEST_WORD = 200
 _LONGEST_AGENT = 500
-_LINK: dict[int | str, dict[str, Any]] = {
+LINK: dict[int | str, dict[str, Any]] = {
     200: {"description": "A thank-you page", "content": {"text/html": {}}},
     302: {"description": "Taken on, where CLICK_LANDING_URL is set"},
 }
@@ -36,7 +37,7 @@ log = structlog.get_logger()
 @router.get(
     "/c/{token:path}",
     response_class=Response,
-    responses=_LINK | {"4XX": {"description": "A page: it is not a link of ours (404), or it has expired (410)"}},
+    responses=LINK | {"4XX": {"description": "A page: it is not a link of ours (404), or it has expired (410)"}},
 )
 def follow_link(token: str, request: Request, parts: PartsOf, relay: RelayOf) -> Response:
     """A signed link: stores the click and takes the person on. Not bounded: nobody but us can make one."""
@@ -51,24 +52,8 @@ def follow_link(token: str, request: Request, parts: PartsOf, relay: RelayOf) ->
     return _taken_on(parts)
 
 
-@router.head("/", include_in_schema=False)
-@router.get(
-    "/",
-    response_class=Response,
-    responses=_LINK,
-    openapi_extra={
-        "parameters": [
-            {"name": name, "in": "query", "required": False, "schema": {"type": "string"}, "example": example}
-            for name, example in zip(
-                ("event", *NAMED_IN_LINKS), ("click", "lock_battery", "lock-17", "ada"), strict=True
-            )
-        ]
-    },
-)
-def front_door(request: Request, parts: PartsOf, relay: RelayOf, window: WindowOf) -> Response:
-    """With `event=click`, a link in the historical form, which is not signed; else a page that names what this is."""
-    if "click" not in request.query_params.getlist("event"):
-        return page("home.html")
+def historical_click(request: Request, parts: Parts, relay: Relay, window: MovingWindow) -> Response:
+    """`/?event=click&campaign_id=…`: not signed, so it is bounded; the address itself is api/home.py's."""
     if window.admits(request):
         _store(request, parts, relay, None)
     return _taken_on(parts)

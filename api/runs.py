@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -15,6 +14,7 @@ from temporalio.service import RPCError
 
 from activities.starting import Started, StartOrder, start_and_write_down
 from api.keys import Operator, Viewer
+from api.paging import PageSize, next_page
 from api.parts import Parts, PartsOf, Temporal, TemporalOf, TemporalUnavailableError
 from api.problems import answer, brief, problems
 from api.refusals import NOT_BALANCED, KeyUsedOtherwiseError
@@ -26,7 +26,6 @@ from domain.problems import NoSuchRunError
 from domain.states import MessageState
 
 START_SECONDS = 10.0
-PAGE_AT_MOST = 500
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/api/v1/runs", tags=["Runs"], responses=problems(401, 403, 422, 503))
@@ -39,7 +38,6 @@ Reference = Annotated[
         examples=["lock_battery-2026-11-23T09:00:00Z"],
     ),
 ]
-PageSize = Annotated[int, Query(ge=1, le=PAGE_AT_MOST)]
 
 
 class _View(BaseModel):
@@ -124,7 +122,7 @@ def index(
     with transaction(parts.engine) as session:
         runs = list_runs(session, limit, before)
     more = {"limit": limit, "before": runs[-1].created_at.isoformat()} if len(runs) == limit else None
-    return RunPage(runs=runs, next=_next(request, more))
+    return RunPage(runs=runs, next=next_page(request, more))
 
 
 @router.get("/{reference}", responses=problems(404))
@@ -164,7 +162,7 @@ def messages(
     with transaction(parts.engine) as session:
         found = list_messages(session, find_run(session, reference).id, state, after, limit)
     more = {"state": state, "after": found[-1].id, "limit": limit} if len(found) == limit else None
-    return MessagePage(messages=found, next=_next(request, more))
+    return MessagePage(messages=found, next=next_page(request, more))
 
 
 @router.get("/{reference}/messages/{message_id}", responses=problems(404))
@@ -202,9 +200,3 @@ def _check_same(parts: Parts, started: Started, wanted: Mapping[str, Any]) -> No
         return
     if run.parameters != wanted:
         raise KeyUsedOtherwiseError(run.id)
-
-
-def _next(request: Request, more: Mapping[str, object] | None) -> str | None:
-    if more is None:
-        return None
-    return f"{request.url.path}?{urlencode({name: value for name, value in more.items() if value is not None})}"

@@ -1,0 +1,153 @@
+"""What the page shows of a campaign's runs: seven figures over time, and a table of the runs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from markupsafe import Markup
+
+from api.charts import Point, interval_chart, line_chart
+from api.figure_words import (
+    FIGURES,
+    Words,
+    count_words,
+    has_audience,
+    known,
+    measuring,
+    points_words,
+    sending,
+    share_words,
+)
+from db.figures import RunFigures
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """One figure over time."""
+
+    name: str
+    newest: Words
+    """The newest value that is known; the note says of which run, where that is not the newest."""
+    lowest: str | None
+    highest: str | None
+    """Both only where there is more than one value."""
+    chart: Markup
+    twice: bool
+    """It needs twice the width."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run in the table."""
+
+    slot: str
+    run: str
+    """The beginning of its id, as the commands take it."""
+    began: str
+    state: str
+    cells: dict[str, Words]
+    """By column."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Charted:
+    name: str
+    value: Callable[[RunFigures], float | None]
+    on_axis: Callable[[float], str]
+    """How a value is written at the axis."""
+    settled: Callable[[RunFigures], bool]
+
+
+def trends(runs: Sequence[RunFigures], zone: tzinfo) -> list[Trend]:
+    """`runs` with the newest first, as they are read."""
+    return [_trend(figure, runs[::-1], zone) for figure in _CHARTED]
+
+
+def rows(runs: Sequence[RunFigures], zone: tzinfo) -> list[Row]:
+    return [
+        Row(
+            slot=run.slot,
+            run=str(run.run_id)[:8],
+            began=moment(run.started_at or run.created_at, zone),
+            state=run.state,
+            cells={name: words(run) for name, words in FIGURES.items()},
+        )
+        for run in runs
+    ]
+
+
+def moment(at: datetime, zone: tzinfo) -> str:
+    return f"{at.astimezone(zone):%a %-d %b %Y, %H:%M %Z}"
+
+
+def _trend(figure: _Charted, runs: Sequence[RunFigures], zone: tzinfo) -> Trend:
+    """`runs` with the oldest first."""
+    words = FIGURES[figure.name]
+    of_known = [(run, value) for run in runs if known(value := figure.value(run))]
+    newest, lowest, highest = words(runs[-1]), None, None
+    if of_known:
+        newest = _of_which(words(of_known[-1][0]), of_known[-1][0], runs[-1], zone)
+    label = str(newest)
+    if len(of_known) > 1:
+        lowest, highest = (figure.on_axis(end(value for _, value in of_known)) for end in (min, max))
+        label = f"newest {newest}, lowest {lowest}, highest {highest}"
+    is_lift = figure.name == "lift"
+    draw = interval_chart if is_lift else line_chart
+    chart = draw(
+        f"{figure.name} over {len(runs)} {'run' if len(runs) == 1 else 'runs'}: {label}",
+        [_point(figure, run, zone) for run in runs],
+    )
+    return Trend(figure.name, newest, lowest, highest, chart, twice=is_lift)
+
+
+def _of_which(words: Words, run: RunFigures, newest: RunFigures, zone: tzinfo) -> Words:
+    if run is newest:
+        return words
+    of_which = f"of {_day(run.created_at, zone)}"
+    return words._replace(note=f"{words.note}; {of_which}" if words.note else of_which)
+
+
+def _point(figure: _Charted, run: RunFigures, zone: tzinfo) -> Point:
+    lift = run.lift if figure.name == "lift" else None
+    return Point(
+        words=f"{_day(run.created_at, zone)}, {run.slot}: {FIGURES[figure.name](run)}",
+        value=figure.value(run),
+        low=lift.low if lift else None,
+        high=lift.high if lift else None,
+        settled=figure.settled(run),
+    )
+
+
+def _day(at: datetime, zone: tzinfo) -> str:
+    return f"{at.astimezone(zone):%-d %b %Y}"
+
+
+def _count(name: str, count: Callable[[RunFigures], int]) -> _Charted:
+    return _Charted(name, lambda run: count(run) if has_audience(run) else None, count_words, _sent)
+
+
+def _share(run: RunFigures) -> float | None:
+    return run.effectiveness.share if run.effectiveness else None
+
+
+def _difference(run: RunFigures) -> float | None:
+    return run.lift.lift if run.lift else None
+
+
+def _sent(run: RunFigures) -> bool:
+    return not sending(run)
+
+
+def _measured(run: RunFigures) -> bool:
+    return not measuring(run)
+
+
+_CHARTED = (
+    _count("targeted", lambda run: run.targeted),
+    _count("sent", lambda run: run.sent),
+    _count("failed", lambda run: run.failed),
+    _count("clicked", lambda run: run.clicked),
+    _Charted("click-through rate", lambda run: run.click_through_rate, share_words, _sent),
+    _Charted("effectiveness", _share, share_words, _measured),
+    _Charted("lift", _difference, points_words, _measured),
+)

@@ -1,0 +1,131 @@
+"""A real Chromium without a window, told by its own protocol over two pipes: no driver, no further package."""
+
+import json
+import os
+import shutil
+import subprocess
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SECONDS = 60
+_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",  # as root, which is what a container's tests are
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--remote-debugging-pipe",
+)
+
+
+class Browser:
+    """One page at a time. Everything that the browser complains of is kept in `complaints`."""
+
+    def __init__(self, to_browser: int, from_browser: int) -> None:
+        self.complaints: list[str] = []
+        self._to_browser = to_browser
+        self._from_browser = open(from_browser, "rb", buffering=0)  # noqa: SIM115 - closed with the process
+        self._rest = b""
+        self._number = 0
+        self._events: list[dict[str, Any]] = []
+        self._session: str | None = None
+        target = self._tell("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self._tell("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Log", "Runtime", "Network"):
+            self._tell(f"{domain}.enable")
+
+    def look_like(self, width: int, height: int = 900, *, dark: bool = False, scale: float = 1) -> None:
+        self._tell(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=width < 500,
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._tell("Emulation.setEmulatedMedia", features=[scheme])
+
+    def send_with_each_request(self, headers: Mapping[str, str]) -> None:
+        self._tell("Network.setExtraHTTPHeaders", headers=dict(headers))
+
+    def open(self, url: str) -> None:
+        self.complaints.clear()
+        self._events.clear()
+        self._tell("Page.navigate", url=url)
+        self._await_event("Page.loadEventFired")
+
+    def ask(self, expression: str) -> Any:  # noqa: ANN401 - whatever the expression is
+        """In the page's own JavaScript; its security policy does not bind the protocol."""
+        answer = self._tell("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def picture(self, file: Path, *, whole: bool = True) -> None:
+        shot = self._tell("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        file.write_bytes(b64decode(shot["data"]))
+
+    def _tell(self, method: str, **parameters: object) -> dict[str, Any]:
+        self._number += 1
+        order = {"id": self._number, "method": method, "params": parameters}
+        if self._session:
+            order["sessionId"] = self._session
+        os.write(self._to_browser, json.dumps(order).encode() + b"\0")
+        while True:
+            said = self._next()
+            if said.get("id") == self._number:
+                assert "error" not in said, (method, said["error"])
+                result: dict[str, Any] = said["result"]
+                return result
+
+    def _await_event(self, method: str) -> None:
+        while not any(event["method"] == method for event in self._events):
+            self._next()
+
+    def _next(self) -> dict[str, Any]:
+        while b"\0" not in self._rest:
+            read = self._from_browser.read(1 << 16)
+            assert read, "the browser has ended"
+            self._rest += read
+        first, _, self._rest = self._rest.partition(b"\0")
+        said: dict[str, Any] = json.loads(first)
+        if "method" in said:
+            self._events.append(said)
+            self._keep_complaint(said)
+        return said
+
+    def _keep_complaint(self, event: Mapping[str, Any]) -> None:
+        if event["method"] == "Log.entryAdded" and event["params"]["entry"]["level"] in {"error", "warning"}:
+            self.complaints.append(event["params"]["entry"]["text"])
+        if event["method"] in {"Runtime.exceptionThrown", "Network.loadingFailed"}:
+            self.complaints.append(json.dumps(event["params"]))
+
+
+@contextmanager
+def running_browser(folder: Path) -> Iterator[Browser]:
+    """Skips the test where Chromium is not installed."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("chromium is not installed here")
+    orders_out, orders_in = os.pipe()
+    answers_out, answers_in = os.pipe()
+    # It reads orders from its descriptor 3 and answers on 4; the shell is there to give them these numbers.
+    command = ["bash", "-c", f'exec "$@" 3<&{orders_out} 4>&{answers_in}', "bash", program, *_FLAGS]
+    with subprocess.Popen(  # noqa: S603 - an installed browser
+        [*command, f"--user-data-dir={folder}"],
+        pass_fds=(orders_out, answers_in),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        os.close(orders_out)
+        os.close(answers_in)
+        try:
+            yield Browser(orders_in, answers_out)
+        finally:
+            process.kill()
