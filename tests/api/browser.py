@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import subprocess
 from base64 import b64decode
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 SECONDS = 60
+"""How long it may say nothing."""
 _FLAGS = (
     "--headless=new",
     "--no-sandbox",  # as root, which is what a container's tests are
@@ -30,11 +32,12 @@ class Browser:
     def __init__(self, to_browser: int, from_browser: int) -> None:
         self.complaints: list[str] = []
         self._to_browser = to_browser
-        self._from_browser = open(from_browser, "rb", buffering=0)  # noqa: SIM115 - closed with the process
+        self._from_browser = from_browser
         self._rest = b""
         self._number = 0
         self._events: list[dict[str, Any]] = []
         self._session: str | None = None
+        self._password: str | None = None
         target = self._tell("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._tell("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Log", "Runtime", "Network"):
@@ -51,14 +54,20 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._tell("Emulation.setEmulatedMedia", features=[scheme])
 
-    def send_with_each_request(self, headers: Mapping[str, str]) -> None:
-        self._tell("Network.setExtraHTTPHeaders", headers=dict(headers))
+    def when_asked_for_a_password(self, password: str | None) -> None:
+        """What the person at the browser types, or that they cancel (None)."""
+        self._password = password
+        self._tell("Fetch.enable", handleAuthRequests=True)
 
     def open(self, url: str) -> None:
         self.complaints.clear()
         self._events.clear()
         self._tell("Page.navigate", url=url)
         self._await_event("Page.loadEventFired")
+
+    def press_tab(self) -> None:
+        for kind in ("keyDown", "keyUp"):
+            self._tell("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
 
     def ask(self, expression: str) -> Any:  # noqa: ANN401 - whatever the expression is
         """In the page's own JavaScript; its security policy does not bind the protocol."""
@@ -71,17 +80,22 @@ class Browser:
         file.write_bytes(b64decode(shot["data"]))
 
     def _tell(self, method: str, **parameters: object) -> dict[str, Any]:
+        number = self._say(method, **parameters)
+        while True:
+            said = self._next()
+            if said.get("id") == number:
+                assert "error" not in said, (method, said["error"])
+                result: dict[str, Any] = said["result"]
+                return result
+
+    def _say(self, method: str, **parameters: object) -> int:
+        """Without waiting for what it answers."""
         self._number += 1
         order = {"id": self._number, "method": method, "params": parameters}
         if self._session:
             order["sessionId"] = self._session
         os.write(self._to_browser, json.dumps(order).encode() + b"\0")
-        while True:
-            said = self._next()
-            if said.get("id") == self._number:
-                assert "error" not in said, (method, said["error"])
-                result: dict[str, Any] = said["result"]
-                return result
+        return self._number
 
     def _await_event(self, method: str) -> None:
         while not any(event["method"] == method for event in self._events):
@@ -89,21 +103,29 @@ class Browser:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
-            read = self._from_browser.read(1 << 16)
+            ready, _, _ = select.select([self._from_browser], [], [], SECONDS)
+            assert ready, "the browser says nothing"
+            read = os.read(self._from_browser, 1 << 16)
             assert read, "the browser has ended"
             self._rest += read
         first, _, self._rest = self._rest.partition(b"\0")
         said: dict[str, Any] = json.loads(first)
         if "method" in said:
             self._events.append(said)
-            self._keep_complaint(said)
+            self._take(said["method"], said["params"])
         return said
 
-    def _keep_complaint(self, event: Mapping[str, Any]) -> None:
-        if event["method"] == "Log.entryAdded" and event["params"]["entry"]["level"] in {"error", "warning"}:
-            self.complaints.append(event["params"]["entry"]["text"])
-        if event["method"] in {"Runtime.exceptionThrown", "Network.loadingFailed"}:
-            self.complaints.append(json.dumps(event["params"]))
+    def _take(self, event: str, about: Mapping[str, Any]) -> None:
+        if event == "Log.entryAdded" and about["entry"]["level"] in {"error", "warning"}:
+            self.complaints.append(about["entry"]["text"])
+        elif event in {"Runtime.exceptionThrown", "Network.loadingFailed"}:
+            self.complaints.append(json.dumps(about))
+        elif event == "Fetch.requestPaused":
+            self._say("Fetch.continueRequest", requestId=about["requestId"])
+        elif event == "Fetch.authRequired":
+            given = {"response": "ProvideCredentials", "username": "anybody", "password": self._password}
+            answer = given if self._password else {"response": "CancelAuth"}
+            self._say("Fetch.continueWithAuth", requestId=about["requestId"], authChallengeResponse=answer)
 
 
 @contextmanager
@@ -129,3 +151,5 @@ def running_browser(folder: Path) -> Iterator[Browser]:
             yield Browser(orders_in, answers_out)
         finally:
             process.kill()
+            os.close(orders_in)
+            os.close(answers_out)

@@ -182,11 +182,3 @@ def test_a_flood_from_one_address_is_taken_on_and_not_stored_without_end(
     assert answers == [200] * 5
     assert len(stored(engine, Click)) == 3
     assert "drumbeat_public_requests_refused_total 2.0" in api.get("/metrics").text
-
-
-def test_without_an_event_the_front_door_names_the_product_and_stores_nothing(api: TestClient, engine: Engine) -> None:
-    answer = api.get("/?campaign_id=x")
-
-    assert "Drumbeat" in answer.text
-    assert 'href="/docs"' in answer.text
-    assert stored(engine, Click) == []
