@@ -22,6 +22,7 @@ COMMANDS = (
     ("up",),
     ("run",),
     ("runs",),
+    ("figures",),
     ("show",),
     ("pause",),
     ("resume",),
