@@ -8,11 +8,11 @@ from markupsafe import Markup
 
 from api.figure_words import known
 
-HEIGHT = 72
-WIDTH = 240
-TWICE = 520
+HEIGHT = 64
+WIDTH = 180
+TWICE = 395
 """Of a chart in a card of double width, so that both are drawn to the same scale."""
-_MARGIN = 7.0
+_MARGIN = 5.0
 _DENSE = 30
 """From so many points on, dots would touch."""
 
@@ -48,12 +48,15 @@ class _Scale:
 
 
 def line_chart(label: str, points: Sequence[Point]) -> Markup:
-    """The oldest on the left, counted from zero; a gap interrupts the line, a point between two gaps is a dot."""
+    """The oldest on the left, counted from zero; a gap interrupts the line, a point between two gaps is a dot on a stem."""
     scale = _scale(points, WIDTH)
     svg = _svg(label, scale)
     _add_line(svg, "axis", (0, scale.y(0)), (WIDTH, scale.y(0)))
     for stretch in _stretches(points):
-        if len(stretch) > 1:
+        if len(stretch) == 1:
+            [(index, value)] = stretch
+            _add_line(svg, "stem", (scale.x(index), scale.y(0)), (scale.x(index), scale.y(value)))
+        elif stretch:
             drawn = [f"{scale.x(index):.1f},{scale.y(value):.1f}" for index, value in stretch]
             ground = f"{scale.y(0):.1f}"
             under = [f"{scale.x(stretch[0][0]):.1f},{ground}", *drawn, f"{scale.x(stretch[-1][0]):.1f},{ground}"]
@@ -100,7 +103,7 @@ def _side(point: Point) -> str:
 def _add_points(svg: Element, scale: _Scale, points: Sequence[Point], style: Callable[[Point], str]) -> None:
     """Each with a column of its own that the pointer finds; the newest is the largest."""
     column = (scale.width - 2 * _MARGIN) / max(len(points) - 1, 1)
-    size = "1.2" if len(points) > _DENSE else "2.2"
+    size = "0.8" if len(points) > _DENSE else "1.5"
     for index, point in enumerate(points):
         group = SubElement(svg, "g", {"class": style(point) + ("" if point.settled else " open")})
         SubElement(group, "title").text = point.words
@@ -113,7 +116,7 @@ def _add_points(svg: Element, scale: _Scale, points: Sequence[Point], style: Cal
         x, y = scale.x(index), scale.y(point.value)
         if known(point.low) and known(point.high):
             _add_line(group, "whisker", (x, scale.y(point.low)), (x, scale.y(point.high)))
-        radius = "3.4" if index == len(points) - 1 else size
+        radius = "2.4" if index == len(points) - 1 else size
         SubElement(group, "circle", {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": radius})
 
 
