@@ -48,7 +48,7 @@ class _Scale:
 
 
 def line_chart(label: str, points: Sequence[Point]) -> Markup:
-    """The oldest on the left, counted from zero; a gap interrupts the line, a point between two gaps is a dot on a stem."""
+    """The oldest on the left, counted from zero. A gap interrupts the line; a point by itself is a dot on a stem."""
     scale = _scale(points, WIDTH)
     svg = _svg(label, scale)
     _add_line(svg, "axis", (0, scale.y(0)), (WIDTH, scale.y(0)))

@@ -44,7 +44,7 @@ def state_text(state: str) -> Text:
 
 
 def runs_table(runs: Iterable[RunView]) -> RenderableType:
-    table = table_of("run", "campaign", "slot", "state", ("targeted", "right"), "started")
+    table = _table("run", "campaign", "slot", "state", ("targeted", "right"), "started")
     for run in runs:
         targeted = "" if run.targeted is None else str(run.targeted)
         name, started = (plain(run.campaign), plain(run.slot)), _when(run.started_at)
@@ -53,7 +53,7 @@ def runs_table(runs: Iterable[RunView]) -> RenderableType:
 
 
 def campaigns_table(registry: Registry) -> RenderableType:
-    table = table_of("campaign", "what it does", "by itself", "parameters")
+    table = _table("campaign", "what it does", "by itself", "parameters")
     for campaign in registry.campaigns.values():
         schedule = f"{campaign.schedule.cron} {campaign.schedule.zone}" if campaign.schedule else "never"
         parameters = registry.parameters(campaign.name, {}).model_dump()
@@ -77,7 +77,7 @@ def run_panel(run: RunView, stand: Progress) -> RenderableType:
 
 def proof_panel(proof: Proof) -> RenderableType:
     verdict = Text("balanced", style="bold green") if proof.balanced else Text("DOES NOT BALANCE", style="bold red")
-    table = table_of("message", "is", "should be", "why")
+    table = _table("message", "is", "should be", "why")
     for each in proof.differences:
         table.add_row(str(each.message_id), each.state, each.expected, plain(each.why))
     counts = Text(
@@ -89,7 +89,7 @@ def proof_panel(proof: Proof) -> RenderableType:
 
 
 def dry_run_view(prediction: DryRun) -> RenderableType:
-    table = table_of("recipient", "first", "address", "text")
+    table = _table("recipient", "first", "address", "text")
     for each in prediction.samples:
         table.add_row(*map(plain, (each.recipient_id, each.decision, each.address, f"{each.title}: {each.body}")))
     columns = [
@@ -112,7 +112,7 @@ def side_by_side(tables: Iterable[RenderableType]) -> RenderableType:
 
 
 def counts_table(title: str, counts: Mapping[Any, int], styles: Mapping[MessageState, str] | None = None) -> Table:
-    table = table_of(title, ("", "right"))
+    table = _table(title, ("", "right"))
     for name, count in sorted(counts.items(), key=lambda item: -item[1]):
         table.add_row(plain(name.replace("_", " "), dict(styles or {}).get(name, "")), str(count))
     return table
@@ -130,7 +130,7 @@ def _columns(stand: Progress) -> list[RenderableType]:
     return columns
 
 
-def table_of(*columns: str | tuple[str, str]) -> Table:
+def _table(*columns: str | tuple[str, str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         name, justify = column if isinstance(column, tuple) else (column, "left")

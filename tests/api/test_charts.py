@@ -63,10 +63,12 @@ def test_a_gap_interrupts_the_line_and_keeps_its_words() -> None:
     assert titles(svg) == [f"run {number}" for number in range(5)]
 
 
-def test_one_point_between_two_gaps_is_a_dot() -> None:
+def test_one_point_between_two_gaps_is_a_dot_on_a_stem() -> None:
     svg = line(None, 3, None)
     assert lines(svg) == []
-    assert len(circles(svg)) == 1
+    [(x, y)] = circles(svg)
+    [stem] = [each for each in svg.iter("line") if each.attrib["class"] == "stem"]
+    assert (float(stem.attrib["x1"]), float(stem.attrib["y2"])) == (x, y)
 
 
 def test_a_single_point_stands_in_the_middle() -> None:

@@ -1,12 +1,13 @@
 """`drumbeat figures`."""
 
 import json
+import re
 
 import pytest
 from sqlalchemy import Engine
 
 from api.figures import FiguresPage
-from console.figures import figures_table
+from console.figures import figures_view
 from domain.states import RunState
 from tests.api.figures_by_hand import STILL_OPEN, a_run
 from tests.api.measured_rows import Course, add_measured_run, slot_of
@@ -23,7 +24,7 @@ def test_the_figures_of_every_campaign_are_shown_with_the_newest_run_first(drumb
 
     assert said.code == 0
     assert said.out.index(slot_of(2)) < said.out.index(slot_of(1)) < said.out.index(slot_of(0))
-    for word in ("lock_battery", "closed", "52", "20.0%", "50.0%", "+30.0 points", "click-through rate"):
+    for word in ("lock_battery", "closed", "52", "20.0%", "50.0%", "+30.0 points", "click-through"):
         assert word in said.out
     newest = drumbeat("figures", "lock_battery", "--limit", "1").out
     assert slot_of(2) in newest
@@ -65,9 +66,18 @@ def test_a_limit_that_is_none_is_refused(drumbeat: Terminal, limit: str) -> None
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_campaign_and_a_slot_are_shown_as_they_are_called(text: str) -> None:
     run = a_run(campaign=text, slot=text, lift=STILL_OPEN.model_copy(update={"why": text}))
-    assert shown(figures_table([run])).count(text) >= 2
+    assert shown(figures_view([run])).count(text) >= 2
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "120", "200"])
+def test_numbers_are_whole_however_narrow_the_terminal_is(drumbeat: Terminal, engine: Engine, columns: str) -> None:
+    add_measured_run(engine, course=Course(sent=1003, held_out=104, failed=12, clicked=301))
+    out = drumbeat("figures", COLUMNS=columns).out
+    assert "…" not in out
+    for figure in ("1,119", "1,003", "104", "12", "301", "30.0%"):
+        assert re.search(rf"(?<![\d,.]){re.escape(figure)}(?![\d%])", out), figure
 
 
 @pytest.mark.parametrize("state", RunState)
 def test_every_state_of_a_run_can_be_shown(state: RunState) -> None:
-    assert state in shown(figures_table([a_run(state=state)]))
+    assert state in shown(figures_view([a_run(state=state)]))
