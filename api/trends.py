@@ -27,10 +27,8 @@ class Trend:
 
     name: str
     newest: Words
-    """The newest value that is known; the note says of which run, where that is not the newest."""
-    lowest: str | None
-    highest: str | None
-    """Both only where there is more than one value."""
+    ends: tuple[str, str] | None
+    """The lowest and the highest; None where there are not two values."""
     chart: Markup
     twice: bool
     """It needs twice the width."""
@@ -82,33 +80,36 @@ def moment(at: datetime, zone: tzinfo) -> str:
 
 def _trend(figure: _Charted, runs: Sequence[RunFigures], zone: tzinfo) -> Trend:
     """`runs` with the oldest first."""
-    words = FIGURES[figure.name]
-    of_known = [(run, value) for run in runs if known(value := figure.value(run))]
-    newest, lowest, highest = words(runs[-1]), None, None
-    if of_known:
-        newest = _of_which(words(of_known[-1][0]), of_known[-1][0], runs[-1], zone)
-    label = str(newest)
-    if len(of_known) > 1:
-        lowest, highest = (figure.on_axis(end(value for _, value in of_known)) for end in (min, max))
-        label = f"newest {newest}, lowest {lowest}, highest {highest}"
-    is_lift = figure.name == "lift"
-    draw = interval_chart if is_lift else line_chart
-    chart = draw(
-        f"{figure.name} over {len(runs)} {'run' if len(runs) == 1 else 'runs'}: {label}",
-        [_point(figure, run, zone) for run in runs],
+    newest, ends = _newest(figure, runs, zone), _ends(figure, runs)
+    over = f"{figure.name} over {len(runs)} {'run' if len(runs) == 1 else 'runs'}"
+    said = f"newest {newest}, lowest {ends[0]}, highest {ends[1]}" if ends else str(newest)
+    draw = interval_chart if figure is _LIFT else line_chart
+    return Trend(
+        name=figure.name,
+        newest=newest,
+        ends=ends,
+        chart=draw(f"{over}: {said}", [_point(figure, run, zone) for run in runs]),
+        twice=figure is _LIFT,
     )
-    return Trend(figure.name, newest, lowest, highest, chart, twice=is_lift)
 
 
-def _of_which(words: Words, run: RunFigures, newest: RunFigures, zone: tzinfo) -> Words:
-    if run is newest:
-        return words
-    of_which = f"of {_day(run.created_at, zone)}"
-    return words._replace(note=f"{words.note}; {of_which}" if words.note else of_which)
+def _newest(figure: _Charted, runs: Sequence[RunFigures], zone: tzinfo) -> Words:
+    """The newest value that is known, and of what, unless that is the newest run and the run has ended."""
+    shown = next((run for run in reversed(runs) if known(figure.value(run))), None)
+    words = FIGURES[figure.name](shown or runs[-1])
+    if shown is not None and shown is not runs[-1]:
+        of_which = f"of {_day(shown.created_at, zone)}"
+        return words._replace(note=f"{words.note}; {of_which}" if words.note else of_which)
+    return words._replace(note=words.note or shown.state) if shown and sending(shown) else words
+
+
+def _ends(figure: _Charted, runs: Sequence[RunFigures]) -> tuple[str, str] | None:
+    values = [value for run in runs if known(value := figure.value(run))]
+    return (figure.on_axis(min(values)), figure.on_axis(max(values))) if len(values) > 1 else None
 
 
 def _point(figure: _Charted, run: RunFigures, zone: tzinfo) -> Point:
-    lift = run.lift if figure.name == "lift" else None
+    lift = run.lift if figure is _LIFT else None
     return Point(
         words=f"{_day(run.created_at, zone)}, {run.slot}: {FIGURES[figure.name](run)}",
         value=figure.value(run),
@@ -142,6 +143,7 @@ def _measured(run: RunFigures) -> bool:
     return not measuring(run)
 
 
+_LIFT = _Charted("lift", _difference, points_words, _measured)
 _CHARTED = (
     _count("targeted", lambda run: run.targeted),
     _count("sent", lambda run: run.sent),
@@ -149,5 +151,5 @@ _CHARTED = (
     _count("clicked", lambda run: run.clicked),
     _Charted("click-through rate", lambda run: run.click_through_rate, share_words, _sent),
     _Charted("effectiveness", _share, share_words, _measured),
-    _Charted("lift", _difference, points_words, _measured),
+    _LIFT,
 )

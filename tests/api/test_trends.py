@@ -32,7 +32,7 @@ def test_seven_figures_are_shown_over_time() -> None:
 def test_the_newest_value_and_the_ends_of_the_axis_are_said_in_words() -> None:
     sent = charted(weekly({"sent": 10}, {"sent": 3000}, {"sent": 20}))["sent"]
     assert (sent.newest.said, sent.newest.note) == ("20", "")
-    assert (sent.lowest, sent.highest) == ("10", "3,000")
+    assert sent.ends == ("10", "3,000")
     assert read(sent).attrib["aria-label"] == "sent over 3 runs: newest 20, lowest 10, highest 3,000"
 
 
@@ -49,18 +49,24 @@ def test_while_the_newest_lift_is_open_the_last_known_one_is_shown_with_its_day(
 
 def test_a_figure_of_which_nothing_is_known_says_why() -> None:
     lift = charted(weekly({"lift": STILL_OPEN}))["lift"]
-    assert (lift.newest.said, lift.lowest, lift.highest) == ("still open", None, None)
+    assert (lift.newest.said, lift.newest.note, lift.ends) == ("still open", "", None)
     assert read(lift).attrib["aria-label"] == "lift over 1 run: still open"
 
 
 def test_one_run_has_no_lowest_and_no_highest() -> None:
-    assert [(trend.lowest, trend.highest) for trend in charted(weekly({})).values()] == [(None, None)] * 7
+    assert [trend.ends for trend in charted(weekly({})).values()] == [None] * 7
 
 
 def test_a_run_that_has_no_audience_yet_is_a_gap_and_not_a_fall_to_zero() -> None:
     sent = charted(weekly({"sent": 10}, {"sent": 0, "state": RunState.QUEUED}))["sent"]
     assert len(list(read(sent).iter("circle"))) == 1
     assert sent.newest.said == "10"
+
+
+def test_what_a_run_still_counts_is_named_after_its_state() -> None:
+    shown = charted(weekly({}, {"state": RunState.RUNNING}))
+    assert shown["sent"].newest.note == "running"
+    assert shown["effectiveness"].newest.note == "still open"
 
 
 def test_the_lift_carries_its_interval() -> None:
