@@ -1,12 +1,8 @@
 """The address `/`: the figures of all campaigns, for people; with `event=click`, a link in the historical form."""
 
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 import structlog
 from fastapi import APIRouter, Request
@@ -21,15 +17,12 @@ from api.pages import page
 from api.parts import Parts, PartsOf, RelayOf, WindowOf
 from api.problems import brief
 from api.refusals import MissingScopeError, NoKeyError
-from api.trends import Row, Trend, moment, rows, trends
-from campaigns.campaign import Campaign
+from api.sections import RUNS_SHOWN, section
+from api.trends import moment
 from campaigns.registry import UnknownCampaignError
 from db.api_keys import Scope
 from db.engine import transaction
-from db.figures import RunFigures, campaign_figures
-from domain.cron import schedule_words
-
-RUNS_SHOWN = 20
+from db.figures import campaign_figures
 
 _EXAMPLES = {"event": "click", **dict(zip(NAMED_IN_LINKS, ("lock_battery", "lock-17", "ada"), strict=True))}
 _PAGED = {"campaign": "lock_battery", "before": "2026-11-16T09:00:00Z"}
@@ -43,23 +36,6 @@ _ANSWERS: dict[int | str, dict[str, Any]] = LINK | {
 
 router = APIRouter(tags=["Links"])
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One campaign on the page."""
-
-    name: str
-    purpose: str
-    schedule: str | None
-    """When it runs by itself, in words."""
-    trends: list[Trend]
-    rows: list[Row]
-    newest: str
-    """The address of the page with this campaign's newest runs."""
-    older: str | None
-    """Of the one with the runs before these."""
-    warnings: list[str]
 
 
 class BadTimeError(ValueError):
@@ -120,9 +96,8 @@ def _password(value: str) -> str:
 
 def _ask_for_key(error: NoKeyError | MissingScopeError) -> Response:
     """401 also for a key that may not see this: after a 403 a browser would not ask for another one."""
-    words = (
-        "This key has not the scope view. " if isinstance(error, MissingScopeError) else ""
-    ) + "Load the page again and give an API key as the password; any user name will do."
+    why = "This key has not the scope view. " if isinstance(error, MissingScopeError) else ""
+    words = f"{why}Load the page again and give an API key as the password; any user name will do."
     answer = _notice(401, "An API key is needed", words, "drumbeat key create NAME --scope view")
     answer.headers["WWW-Authenticate"] = 'Basic realm="Drumbeat"'
     return answer
@@ -137,10 +112,9 @@ def _figures(request: Request, parts: Parts) -> Response:
     names = [parts.registry[one].name] if one else sorted(parts.registry.campaigns)
     with transaction(parts.engine) as session:
         found = {name: campaign_figures(session, name, RUNS_SHOWN, before) for name in names}
-    sections = [_section(parts.registry[name], runs) for name, runs in found.items()]
-    return page(
-        "home.html", sections=sections, alone=bool(one), paged=before is not None, now=moment(datetime.now(UTC), UTC)
-    )
+    paged = before is not None
+    sections = [section(parts.registry[name], runs, paged=paged) for name, runs in found.items()]
+    return page("home.html", sections=sections, alone=bool(one), paged=paged, now=moment(datetime.now(UTC), UTC))
 
 
 def _before(text: str | None) -> datetime | None:
@@ -154,24 +128,3 @@ def _before(text: str | None) -> datetime | None:
     if before.tzinfo is None:
         raise BadTimeError
     return before
-
-
-def _section(campaign: Campaign[Any], runs: Sequence[RunFigures]) -> Section:
-    schedule = campaign.schedule
-    zone: tzinfo = ZoneInfo(schedule.zone) if schedule else UTC
-    newest = f"/?{urlencode({'campaign': campaign.name})}"
-    older = f"{newest}&{urlencode({'before': runs[-1].created_at.isoformat()})}" if len(runs) == RUNS_SHOWN else None
-    return Section(
-        name=campaign.name,
-        purpose=campaign.purpose,
-        schedule=schedule_words(schedule.cron, schedule.zone) if schedule else None,
-        trends=trends(runs, zone) if runs else [],
-        rows=rows(runs, zone),
-        newest=newest,
-        older=older,
-        warnings=[
-            f"The outcomes of run {run.slot} cannot be read: {run.effectiveness.waits_because}"
-            for run in runs
-            if run.effectiveness and run.effectiveness.waits_because
-        ],
-    )

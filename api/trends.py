@@ -56,9 +56,9 @@ class _Charted:
     settled: Callable[[RunFigures], bool]
 
 
-def trends(runs: Sequence[RunFigures], zone: tzinfo) -> list[Trend]:
-    """`runs` with the newest first, as they are read."""
-    return [_trend(figure, runs[::-1], zone) for figure in _CHARTED]
+def trends(runs: Sequence[RunFigures], zone: tzinfo, *, older: bool = False) -> list[Trend]:
+    """`runs` with the newest first, as they are read; `older`: there are newer ones."""
+    return [_trend(figure, runs[::-1], zone, older=older) for figure in _CHARTED]
 
 
 def rows(runs: Sequence[RunFigures], zone: tzinfo) -> list[Row]:
@@ -78,9 +78,9 @@ def moment(at: datetime, zone: tzinfo) -> str:
     return f"{at.astimezone(zone):%a %-d %b %Y, %H:%M %Z}"
 
 
-def _trend(figure: _Charted, runs: Sequence[RunFigures], zone: tzinfo) -> Trend:
+def _trend(figure: _Charted, runs: Sequence[RunFigures], zone: tzinfo, *, older: bool) -> Trend:
     """`runs` with the oldest first."""
-    newest, ends = _newest(figure, runs, zone), _ends(figure, runs)
+    newest, ends = _newest(figure, runs, zone, older=older), _ends(figure, runs)
     over = f"{figure.name} over {len(runs)} {'run' if len(runs) == 1 else 'runs'}"
     said = f"newest {newest}, lowest {ends[0]}, highest {ends[1]}" if ends else str(newest)
     draw = interval_chart if figure is _LIFT else line_chart
@@ -93,11 +93,11 @@ def _trend(figure: _Charted, runs: Sequence[RunFigures], zone: tzinfo) -> Trend:
     )
 
 
-def _newest(figure: _Charted, runs: Sequence[RunFigures], zone: tzinfo) -> Words:
-    """The newest value that is known, and of what, unless that is the newest run and the run has ended."""
+def _newest(figure: _Charted, runs: Sequence[RunFigures], zone: tzinfo, *, older: bool) -> Words:
+    """The newest value that is known, and of what, unless that is the newest run of all and it has ended."""
     shown = next((run for run in reversed(runs) if known(figure.value(run))), None)
     words = FIGURES[figure.name](shown or runs[-1])
-    if shown is not None and shown is not runs[-1]:
+    if shown is not None and (older or shown is not runs[-1]):
         of_which = f"of {_day(shown.created_at, zone)}"
         return words._replace(note=f"{words.note}; {of_which}" if words.note else of_which)
     return words._replace(note=words.note or shown.state) if shown and sending(shown) else words

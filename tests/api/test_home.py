@@ -9,8 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, update
 
-from api.home import RUNS_SHOWN
 from api.parts import Parts
+from api.sections import RUNS_SHOWN
 from campaigns.campaign import Schedule
 from campaigns.registry import Registry
 from db.api_keys import Scope

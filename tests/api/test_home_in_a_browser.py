@@ -13,8 +13,8 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import Engine
 
 from api.app import create_app
-from api.home import RUNS_SHOWN
 from api.parts import Parts
+from api.sections import RUNS_SHOWN
 from db.api_keys import Scope
 from domain.states import RunState
 from sandbox.ports import LOOPBACK, free_port

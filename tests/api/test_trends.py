@@ -69,6 +69,10 @@ def test_what_a_run_still_counts_is_named_after_its_state() -> None:
     assert shown["effectiveness"].newest.note == "still open"
 
 
+def test_on_a_page_of_older_runs_each_figure_names_its_day() -> None:
+    assert {trend.newest.note.rpartition("; ")[2] for trend in trends([RUN], UTC, older=True)} == {"of 5 Jan 2026"}
+
+
 def test_the_lift_carries_its_interval() -> None:
     shown = read(charted(weekly({"lift": LIFT}))["lift"])
     assert [each.attrib["class"] for each in shown.iter("line")] == ["zero", "whisker"]
