@@ -94,13 +94,13 @@ def _trend(figure: _Charted, runs: Sequence[RunFigures], zone: tzinfo, *, older:
 
 
 def _newest(figure: _Charted, runs: Sequence[RunFigures], zone: tzinfo, *, older: bool) -> Words:
-    """The newest value that is known, and of what, unless that is the newest run of all and it has ended."""
+    """The newest value that is known, and of which run, where that is not the newest of all."""
     shown = next((run for run in reversed(runs) if known(figure.value(run))), None)
     words = FIGURES[figure.name](shown or runs[-1])
     if shown is not None and (older or shown is not runs[-1]):
         of_which = f"of {_day(shown.created_at, zone)}"
         return words._replace(note=f"{words.note}; {of_which}" if words.note else of_which)
-    return words._replace(note=words.note or shown.state) if shown and sending(shown) else words
+    return words._replace(note=words.note or "so far") if shown and not figure.settled(shown) else words
 
 
 def _ends(figure: _Charted, runs: Sequence[RunFigures]) -> tuple[str, str] | None:
@@ -124,7 +124,8 @@ def _day(at: datetime, zone: tzinfo) -> str:
 
 
 def _count(name: str, count: Callable[[RunFigures], int]) -> _Charted:
-    return _Charted(name, lambda run: count(run) if has_audience(run) else None, count_words, _sent)
+    settled = has_audience if name == "targeted" else _sent
+    return _Charted(name, lambda run: count(run) if has_audience(run) else None, count_words, settled)
 
 
 def _share(run: RunFigures) -> float | None:

@@ -1,6 +1,7 @@
 """Whatever comes in, what goes out is an answer."""
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -42,6 +43,7 @@ ORDERS = st.fixed_dictionaries(
         "limit": st.integers() | JSON,
     },
 )
+SCHEMES = st.sampled_from([b"Basic ", b"basic ", b"Bearer ", b""])
 IS_JSON = {"Content-Type": "application/json"}
 MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -117,3 +119,28 @@ def test_any_token_of_a_link_is_answered_with_a_page(api: TestClient, engine: En
 
     answered()
     assert stored(engine, Click) == []
+
+
+def test_any_query_and_any_key_of_the_page_are_answered_with_a_page(parts: Parts, engine: Engine) -> None:
+    values = (
+        st.binary(max_size=60)
+        | st.text(max_size=60).map(str.encode)
+        | MOMENT.map(lambda moment: str(moment).encode(errors="replace"))
+    )
+    words = st.sampled_from([b"campaign", b"before", b"event", b""])
+    given_keys = st.binary(max_size=40).map(b64encode) | st.binary(max_size=40)
+
+    with TestClient(create_app(replace(parts, api_keys_required=True))) as guarded:
+
+        @MANY
+        @given(pairs=st.lists(st.tuples(words, values), max_size=4), scheme=SCHEMES, key=given_keys)
+        def answered(pairs: list[tuple[bytes, bytes]], scheme: bytes, key: bytes) -> None:
+            query = "&".join(f"{quote_from_bytes(word)}={quote_from_bytes(value)}" for word, value in pairs)
+            refused = guarded.get(f"/?{query}", headers={b"Authorization": scheme + key})
+            shown = api_of_all.get(f"/?{query}")
+            assert refused.status_code in {200, 401}  # 200: a click
+            assert shown.status_code in {200, 404, 422}
+            assert {answer.headers["content-type"] for answer in (refused, shown)} == {"text/html; charset=utf-8"}
+
+        with TestClient(create_app(replace(parts, public_requests_a_minute=10_000))) as api_of_all:
+            answered()

@@ -38,7 +38,7 @@ def test_without_a_key_a_browser_is_asked_for_one(guarded: TestClient, engine: E
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Basic realm="Drumbeat"'
     assert "lock_battery" not in answer.text
-    assert "drumbeat key create" in answer.text
+    assert "--scope" in answer.text
 
 
 def test_a_key_is_taken_as_the_password_whatever_the_user_is_called(guarded: TestClient, engine: Engine) -> None:
