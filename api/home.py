@@ -67,8 +67,9 @@ def front_door(request: Request, parts: PartsOf, relay: RelayOf, window: WindowO
         return _figures(request, parts)
     except (NoKeyError, MissingScopeError) as error:
         return _ask_for_key(error)
-    except UnknownCampaignError as error:
-        return _notice(404, "There is no such campaign", str(error))
+    except UnknownCampaignError:
+        there_are = ", ".join(sorted(parts.registry.campaigns)) or "none"
+        return _notice(404, "There is no such campaign", f"There are: {there_are}.")
     except BadTimeError:
         return _notice(422, "This address is not complete", "before= must be a time with its offset.")
     except (OperationalError, NoConnectionFreeError) as error:

@@ -169,7 +169,7 @@ def test_an_unknown_campaign_is_a_page_that_says_so(api: TestClient) -> None:
     answer = api.get("/?" + urlencode({"campaign": HOSTILE}))
 
     assert answer.status_code == 404
-    assert "There is no such campaign" in answer.text
+    assert "There are: lock_battery." in answer.text
     assert "<script" not in answer.text
 
 
