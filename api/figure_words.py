@@ -12,7 +12,6 @@ STILL_OPEN = "still open"
 NOT_ENOUGH = "not enough data"
 
 _ENDED = {RunState.CLOSED, RunState.CANCELLED, RunState.FAILED}
-_WITHOUT_AUDIENCE = {RunState.SCHEDULED, RunState.QUEUED, RunState.FAILED}
 
 
 class Words(NamedTuple):
@@ -51,7 +50,7 @@ def points_words(difference: float) -> str:
 
 def has_audience(run: RunFigures) -> bool:
     """Else its counts are not zero, but not known."""
-    return run.state not in _WITHOUT_AUDIENCE
+    return run.targeted is not None and run.state is not RunState.FAILED
 
 
 def sending(run: RunFigures) -> bool:
@@ -102,7 +101,7 @@ def _points(difference: float) -> str:
 
 
 FIGURES: Mapping[str, Callable[[RunFigures], Words]] = {
-    "targeted": _count(lambda run: run.targeted),
+    "targeted": _count(lambda run: run.targeted or 0),
     "held out": _count(lambda run: run.held_out),
     "sent": _count(lambda run: run.sent),
     "failed": _count(lambda run: run.failed),

@@ -12,11 +12,11 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFreeError
 from starlette.responses import Response
 
 from api.clicks import LINK, NAMED_IN_LINKS, historical_click
-from api.keys import authorize
+from api.keys import authorize, refuse_foreign
 from api.pages import page
 from api.parts import Parts, PartsOf, RelayOf, WindowOf
 from api.problems import brief
-from api.refusals import MissingScopeError, NoKeyError
+from api.refusals import ForeignPageError, MissingScopeError, NoKeyError
 from api.sections import RUNS_SHOWN, section
 from api.trends import moment
 from campaigns.registry import UnknownCampaignError
@@ -62,9 +62,18 @@ def front_door(request: Request, parts: PartsOf, relay: RelayOf, window: WindowO
     """
     if "click" in request.query_params.getlist("event"):
         return historical_click(request, parts, relay, window)
+    return _page(request, parts)
+
+
+def _page(request: Request, parts: Parts) -> Response:
+    """Whatever happens, it is a page."""
     try:
-        authorize(parts, _given(request), Scope.VIEW)
+        given = _given(request)
+        refuse_foreign(request, parts, given)
+        authorize(parts, given, Scope.VIEW)
         return _figures(request, parts)
+    except ForeignPageError as error:
+        return _notice(403, "This page is for this machine alone", f"{error}.")
     except (NoKeyError, MissingScopeError) as error:
         return _ask_for_key(error)
     except UnknownCampaignError:

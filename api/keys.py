@@ -15,6 +15,8 @@ from db.engine import transaction
 WITHOUT_KEY = "local"
 """The actor, where keys are not asked for."""
 
+_LOOPBACK_NAMES = {"127.0.0.1", "::1", "localhost"}
+
 _bearer = HTTPBearer(
     scheme_name="API key",
     description="`Authorization: Bearer drum_<id>_<secret>`, made by `drumbeat key create`.",
@@ -43,15 +45,25 @@ def authorize(parts: Parts, given: HTTPAuthorizationCredentials | None, scope: S
 
 def _needs(scope: Scope) -> Callable[..., str]:
     def caller(request: Request, parts: PartsOf, given: Credentials) -> str:
-        if given is None and _from_another_page(request):
-            raise ForeignPageError
+        refuse_foreign(request, parts, given)
         return authorize(parts, given, scope)
 
     return caller
 
 
+def refuse_foreign(request: Request, parts: Parts, given: HTTPAuthorizationCredentials | None) -> None:
+    """Without keys, loopback is the only guard, and a page open in the operator's browser is behind it.
+
+    Raises ForeignPageError for another site's page, and for one whose name was bound to this address meanwhile.
+    """
+    if given is not None:
+        return
+    bound_anew = not parts.api_keys_required and request.url.hostname not in _LOOPBACK_NAMES
+    if bound_anew or _from_another_page(request):
+        raise ForeignPageError
+
+
 def _from_another_page(request: Request) -> bool:
-    """Without keys, loopback is the only guard, and a page open in the operator's browser is behind it."""
     origin = request.headers.get("origin")
     return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 

@@ -146,7 +146,7 @@ def _measured(run: RunFigures) -> bool:
 
 _LIFT = _Charted("lift", _difference, points_words, _measured)
 _CHARTED = (
-    _count("targeted", lambda run: run.targeted),
+    _count("targeted", lambda run: run.targeted or 0),
     _count("sent", lambda run: run.sent),
     _count("failed", lambda run: run.failed),
     _count("clicked", lambda run: run.clicked),

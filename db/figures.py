@@ -64,8 +64,8 @@ class RunFigures(_View):
     state: RunState
     created_at: datetime
     started_at: datetime | None
-    targeted: int
-    """Recipients of the snapshot, the held-out among them."""
+    targeted: int | None
+    """Recipients of the snapshot, the held-out among them; None: it is not taken yet."""
     held_out: int
     """Recipients who are left unsent so that the others can be compared with them."""
     sent: int
@@ -133,7 +133,7 @@ def _figures(run: Run, messages: _Messages, sent: int, outcomes: OutcomeCounts) 
         state=RunState(run.state),
         created_at=run.created_at,
         started_at=run.started_at,
-        targeted=run.targeted or 0,
+        targeted=run.targeted,
         held_out=messages.held_out,
         sent=sent,
         failed=messages.failed,

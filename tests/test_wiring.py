@@ -243,7 +243,7 @@ def api_without_temporal(tmp_path: Path, database_url: str) -> Iterator[TestClie
     )
     app = build_app(settings)
     app.state.relay._drain_seconds = 0.1  # a Temporal that is away for good need not be waited for
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, raise_server_exceptions=False, base_url=f"http://{LOOPBACK}") as client:
         yield client
     app.state.parts.engine.dispose()
 

@@ -15,6 +15,9 @@ from tests.api.temporal_double import TemporalDouble
 
 OpenApp = Callable[..., TestClient]
 
+LOCAL = "http://127.0.0.1"
+"""Where an API without keys may be asked."""
+
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
@@ -55,7 +58,7 @@ def open_app() -> Iterator[OpenApp]:
         def open_one(parts: Parts) -> TestClient:
             app = create_app(parts)
             app.state.relay._drain_seconds = 0.1  # a Temporal that is away for good need not be waited for
-            client = TestClient(app, raise_server_exceptions=False, follow_redirects=False)
+            client = TestClient(app, raise_server_exceptions=False, follow_redirects=False, base_url=LOCAL)
             return stack.enter_context(client)
 
         yield open_one

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from api.app import create_app
 from api.parts import Parts
 from db.tables import Acknowledgement, Click
+from tests.api.conftest import LOCAL
 from tests.api.rows import stored
 
 TEXT = st.text(max_size=40) | st.text(st.characters(categories=["Cs", "Cc"]), max_size=3)
@@ -51,7 +52,7 @@ MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCh
 @pytest.fixture
 def api(parts: Parts) -> Iterator[TestClient]:
     """A mistake of ours fails the test; it is not hidden in a 500."""
-    with TestClient(create_app(parts), raise_server_exceptions=True) as client:
+    with TestClient(create_app(parts), raise_server_exceptions=True, base_url=LOCAL) as client:
         yield client
 
 
@@ -93,7 +94,7 @@ def test_any_query_of_a_historical_click_is_stored_and_shows_no_error(parts: Par
     words = st.sampled_from([b"campaign_id", b"lock_id", b"user_id", b"event", b""])
     hits = 0
 
-    with TestClient(create_app(replace(parts, public_requests_a_minute=10_000))) as patient:
+    with TestClient(create_app(replace(parts, public_requests_a_minute=10_000)), base_url=LOCAL) as patient:
 
         @MANY
         @given(pairs=st.lists(st.tuples(words, values), max_size=6), agent=st.binary(max_size=60))
@@ -130,7 +131,7 @@ def test_any_query_and_any_key_of_the_page_are_answered_with_a_page(parts: Parts
     words = st.sampled_from([b"campaign", b"before", b"event", b""])
     given_keys = st.binary(max_size=40).map(b64encode) | st.binary(max_size=40)
 
-    with TestClient(create_app(replace(parts, api_keys_required=True))) as guarded:
+    with TestClient(create_app(replace(parts, api_keys_required=True)), base_url=LOCAL) as guarded:
 
         @MANY
         @given(pairs=st.lists(st.tuples(words, values), max_size=4), scheme=SCHEMES, key=given_keys)
@@ -142,5 +143,5 @@ def test_any_query_and_any_key_of_the_page_are_answered_with_a_page(parts: Parts
             assert shown.status_code in {200, 404, 422}
             assert {answer.headers["content-type"] for answer in (refused, shown)} == {"text/html; charset=utf-8"}
 
-        with TestClient(create_app(replace(parts, public_requests_a_minute=10_000))) as api_of_all:
+        with TestClient(create_app(replace(parts, public_requests_a_minute=10_000)), base_url=LOCAL) as api_of_all:
             answered()

@@ -26,9 +26,11 @@ def test_a_closed_run_in_words() -> None:
     assert all(words(a_run()).known for words in FIGURES.values())
 
 
-@pytest.mark.parametrize("state", [RunState.SCHEDULED, RunState.QUEUED, RunState.FAILED])
-def test_a_run_whose_audience_is_not_known_has_no_counts(state: RunState) -> None:
-    run = a_run(state=state, targeted=0, held_out=0, sent=0, failed=0, clicked=0, click_through_rate=None)
+@pytest.mark.parametrize(
+    ("state", "targeted"), [(RunState.QUEUED, None), (RunState.PAUSED, None), (RunState.FAILED, 0)]
+)
+def test_a_run_whose_audience_is_not_known_has_no_counts(state: RunState, targeted: int | None) -> None:
+    run = a_run(state=state, targeted=targeted, held_out=0, sent=0, failed=0, clicked=0, click_through_rate=None)
     assert {said(run)[name] for name in list(FIGURES)[:6]} == {NONE_YET}
 
 

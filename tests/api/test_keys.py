@@ -132,3 +132,24 @@ def test_another_sites_page_may_not_steer_a_stack_that_asks_for_no_key(api: Test
     assert refused.status_code == 403
     assert refused.json()["type"].endswith("foreign-page")
     assert api.post(f"{RUNS}/{run_id}/pause", headers={"origin": own}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000"])
+def test_without_keys_a_name_that_was_bound_to_this_address_is_refused(
+    open_app: OpenApp, parts: Parts, host: str
+) -> None:
+    """A page of that site, open in the operator's browser, would else be of the same origin."""
+    api = open_app(parts)
+    assert api.get(RUNS, headers={"Host": host}).status_code == 403
+    assert api.post(RUNS, json={"campaign": "lock_battery"}, headers={"Host": host}).status_code == 403
+    assert api.get("/", headers={"Host": host}).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000", "localhost"])
+def test_without_keys_this_machine_is_answered_by_any_of_its_names(open_app: OpenApp, parts: Parts, host: str) -> None:
+    assert open_app(parts).get(RUNS, headers={"Host": host}).status_code == 200
+
+
+def test_with_a_key_any_name_will_do(guarded: TestClient, engine: Engine) -> None:
+    headers = bearing(make_key(engine, Scope.VIEW)) | {"Host": "campaigns.example"}
+    assert guarded.get(RUNS, headers=headers).status_code == 200

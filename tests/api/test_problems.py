@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from api.app import create_app
 from api.bounds import BODY_BYTES, SECURITY_HEADERS
 from api.parts import Parts
-from tests.api.conftest import OpenApp
+from tests.api.conftest import LOCAL, OpenApp
 from tests.api.rows import away_from
 
 ACK = "/api/v1/push/ack"
@@ -79,7 +79,7 @@ def test_a_mistake_of_ours_says_nothing_about_our_inside(parts: Parts) -> None:
     def broken() -> None:
         raise LookupError("the secret of the vault")
 
-    with TestClient(app, raise_server_exceptions=False) as api:
+    with TestClient(app, raise_server_exceptions=False, base_url=LOCAL) as api:
         answer = api.get("/broken")
 
     assert answer.status_code == 500

@@ -58,7 +58,7 @@ def test_one_run_has_no_lowest_and_no_highest() -> None:
 
 
 def test_a_run_that_has_no_audience_yet_is_a_gap_and_not_a_fall_to_zero() -> None:
-    sent = charted(weekly({"sent": 10}, {"sent": 0, "state": RunState.QUEUED}))["sent"]
+    sent = charted(weekly({"sent": 10}, {"sent": 0, "targeted": None, "state": RunState.QUEUED}))["sent"]
     assert len(list(read(sent).iter("circle"))) == 1
     assert sent.newest.said == "10"
 
