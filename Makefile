@@ -65,19 +65,25 @@ venv:
 	echo "$$wanted" > $(INSTALLED); \
 	rm -f $(UNFINISHED)
 
-lock: ## requirements.lock from pyproject.toml; ARGS=--upgrade takes newer versions
+lock: ## the lock files from pyproject.toml; ARGS=--upgrade takes newer versions
 	@set -e; \
 	$(CHOOSE_PYTHON); \
 	aside=`mktemp -d`; trap 'rm -rf "$$aside"' EXIT; trap 'exit 130' INT TERM; \
 	echo "Installing uv aside ..."; \
 	$$python -m venv "$$aside/venv"; "$$aside/venv/bin/python" $(PIP) install --quiet uv; \
 	[ ! -e requirements.lock ] || cp requirements.lock "$$aside"; \
-	"$$aside/venv/bin/uv" pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(ARGS) -o "$$aside/requirements.lock"; \
-	if grep -n '://' "$$aside/requirements.lock"; then \
-	  echo "These lines name an address; a lock file must not." >&2; exit 1; fi; \
-	mv "$$aside/requirements.lock" requirements.lock; \
-	echo "requirements.lock: `grep -c == requirements.lock` packages."
+	compile="$$aside/venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes"; \
+	compile="$$compile --no-emit-index-url --no-emit-find-links --no-annotate --no-header"; \
+	all="$$aside/requirements.lock"; mkdir "$$aside/deploy"; \
+	$$compile pyproject.toml --all-extras $(ARGS) -o "$$all"; \
+	$$compile pyproject.toml --constraints "$$all" -o "$$aside/deploy/requirements.lock"; \
+	echo setuptools | $$compile - --constraints "$$all" -o "$$aside/deploy/build.lock"; \
+	for lock in requirements.lock deploy/requirements.lock deploy/build.lock; do \
+	  if grep -n '://' "$$aside/$$lock"; then \
+	    echo "These lines of $$lock name an address; a lock file must not." >&2; exit 1; fi; \
+	  mv "$$aside/$$lock" "$$lock"; \
+	  echo "$$lock: `grep -c == $$lock` packages."; \
+	done
 
 clean: ## all that make and the tools made, but not the data in .drumbeat
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

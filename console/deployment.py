@@ -1,5 +1,6 @@
 """The commands of a deployment: tables, workers, the API and its keys."""
 
+import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -8,11 +9,13 @@ import typer
 from rich.console import Console
 
 from console.desk import open_desk
+from console.health import ANSWER_SECONDS, check_version, check_worker
 from console.logs import log_to_standard_error
 from db.api_keys import Scope, create_key
 from db.engine import transaction
 from db.migrate import migrate as apply_migrations
-from settings import read_settings
+from settings import Settings, read_settings
+from wiring import await_database, build_engine, connect_temporal
 
 app = typer.Typer()
 keys = typer.Typer(no_args_is_help=True, help="API keys.")
@@ -46,6 +49,23 @@ def api() -> None:
 
     log_to_standard_error(logging.INFO)
     serve(read_settings())
+
+
+@app.command()
+def health() -> None:
+    """Whether the worker of this host works: database, its version, and Temporal are asked; 0 where all is well."""
+    settings = read_settings().model_copy(update={"wait_for_servers_seconds": ANSWER_SECONDS})
+    engine = build_engine(settings, "drumbeat-health")
+    try:
+        await_database(engine, settings)
+        check_version(engine)
+    finally:
+        engine.dispose()
+    console.print(f"Works: {asyncio.run(_working(settings))}")
+
+
+async def _working(settings: Settings) -> str:
+    return await check_worker(await connect_temporal(settings))
 
 
 @keys.command("create")

@@ -33,6 +33,7 @@ COMMANDS = (
     ("migrate",),
     ("worker",),
     ("api",),
+    ("health",),
     ("key", "create"),
 )
 
