@@ -1,6 +1,6 @@
 #!/bin/sh
-# Drumbeat's namespace with its retention, made or brought up to date. The CLI reads TEMPORAL_ADDRESS and
-# TEMPORAL_NAMESPACE by itself. A server that has just opened its port refuses for a while, so this tries again.
+# Drumbeat's namespace with its retention, made or brought up to date. The CLI reads TEMPORAL_ADDRESS
+# by itself. A server that has just opened its port refuses for a while, so this tries again.
 set -eu
 
 tries=0
@@ -13,8 +13,9 @@ until temporal operator cluster health >/dev/null 2>&1; do
   sleep 1
 done
 
-if temporal operator namespace describe >/dev/null 2>&1; then
-  temporal operator namespace update --retention "$TEMPORAL_RETENTION"
+# Named each time: these commands do not read TEMPORAL_NAMESPACE.
+if temporal operator namespace describe --namespace "$TEMPORAL_NAMESPACE" >/dev/null 2>&1; then
+  temporal operator namespace update --namespace "$TEMPORAL_NAMESPACE" --retention "$TEMPORAL_RETENTION"
 else
-  temporal operator namespace create --retention "$TEMPORAL_RETENTION" --namespace "$TEMPORAL_NAMESPACE"
+  temporal operator namespace create --namespace "$TEMPORAL_NAMESPACE" --retention "$TEMPORAL_RETENTION"
 fi
