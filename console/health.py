@@ -1,5 +1,6 @@
 """Whether the worker of this host does its work: what a container's health check asks, since a worker has no HTTP."""
 
+import os
 import socket
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -73,8 +74,7 @@ async def check_worker(client: Client, queue: str = CORE, host: str | None = Non
         )
     )
     polling = [poller.identity for poller in answer.pollers if _polls(poller)]
-    # The SDK's own identity: process id and host name.
-    ours = [identity for identity in polling if identity.partition("@")[2] == host]
+    ours = [identity for identity in polling if _lives(identity, host)]
     if not ours:
         raise NoWorkerError(host, queue, polling)
     return ours[0]
@@ -82,6 +82,20 @@ async def check_worker(client: Client, queue: str = CORE, host: str | None = Non
 
 def _polls(poller: PollerInfo) -> bool:
     return datetime.now(UTC) - poller.last_access_time.ToDatetime(UTC) < POLLED_WITHIN
+
+
+def _lives(identity: str, host: str) -> bool:
+    """The SDK's own identity is process id @ host name. What was killed is known to Temporal for a while longer."""
+    pid, _, its_host = identity.partition("@")
+    if its_host != host or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _listed(names: Iterable[str]) -> str:

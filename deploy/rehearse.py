@@ -48,6 +48,9 @@ def main() -> None:
     if not options.inside:
         options.folder.mkdir(parents=True)
         options.folder.chmod(0o755)
+        if options.image:
+            (options.folder / "image").symlink_to(options.image.absolute())
+            sys.exit(_in_a_network_of_its_own(options))
         say("the image: locked packages and the wheel, installed without the repository")
         build_image(options.folder / "image", options.python)
         sys.exit(_in_a_network_of_its_own(options))
@@ -60,6 +63,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("folder", type=Path, help="a new one, for everything that is made")
     parser.add_argument("--programs", type=Path, required=True)
     parser.add_argument("--python", type=Path, default=Path("/usr/bin/python3"), help="one that every user may run")
+    parser.add_argument("--image", type=Path, help="that of an earlier rehearsal")
     parser.add_argument("--locks", type=int, default=600)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -236,7 +240,7 @@ class Rehearsal:
         self._until("the API is ready again", lambda: self._readyz() == 200)  # noqa: PLR2004 - OK
         say(f"Temporal is back after a restart; {self._accepted()} handed over")
 
-        self._until("the run is closed", lambda: self._ask("GET", f"/api/v1/runs/{run}")["state"] == "closed")
+        self._until("the run is closed", lambda: self._ask("GET", f"/api/v1/runs/{run}")["run"]["state"] == "closed")
         seconds = time.monotonic() - began
         self._report(run, seconds, devices)
 

@@ -2,12 +2,15 @@
 
 import asyncio
 import socket
+import subprocess
+import sys
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, text
 from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.queues import CORE
 from console.health import NoWorkerError, check_worker
@@ -53,6 +56,26 @@ def test_a_worker_of_another_host_does_not_count(stage: Stage) -> None:
             identity = await known(stage)
             with pytest.raises(NoWorkerError, match=f"of others: {identity}"):
                 await check_worker(stage.client, stage.queue, "another-host")
+
+    asyncio.run(ask())
+
+
+def test_a_worker_that_was_killed_does_not_count(stage: Stage) -> None:
+    """Temporal goes on to name it for minutes: a worker polls here under the id of a process that is gone."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    identity = f"{gone.pid}@{HOST}"
+
+    async def ask() -> None:
+        address = stage.client.service_client.config.target_host
+        stage.client = await Client.connect(address, identity=identity, data_converter=pydantic_data_converter)
+        async with stage.working(), asyncio.timeout(30):
+            while True:
+                with pytest.raises(NoWorkerError) as refused:
+                    await check_worker(stage.client, stage.queue)
+                if f"of others: {identity}" in str(refused.value):
+                    return
+                await asyncio.sleep(0.05)
 
     asyncio.run(ask())
 
