@@ -12,18 +12,26 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 _SECONDS = 20.0
-_DAY_SECONDS = 24 * 3600
+_SESSION_SECONDS = 24 * 3600
 _TAKEN = 202
 _AT_LEAST_ONCE = 1
 
 
 class Device:
     def __init__(
-        self, broker: tuple[str, int], authority: Path, name: str, password: str, api: str | None = None
+        self,
+        broker: tuple[str, int],
+        authority: Path,
+        name: str,
+        password: str,
+        api: str | None = None,
+        *,
+        client_id: str | None = None,
     ) -> None:
-        """`name` is its account and its client id; without an API it only listens."""
+        """`name` is its account, and its client id where it claims no other. Without an API it only listens."""
         self.name = name
         self.received = 0
         self.acknowledged = 0
@@ -35,20 +43,25 @@ class Device:
         self._subscribed = threading.Event()
         self._arrived = threading.Condition()
         self._sender = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._client = Client(CallbackAPIVersion.VERSION2, name, protocol=MQTTProtocolVersion.MQTTv5)
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id or name, protocol=MQTTProtocolVersion.MQTTv5)
         self._client.username_pw_set(name, password)
         self._client.tls_set(ca_certs=str(authority))
-        self._client.on_connect = lambda client, *_: client.subscribe(f"dev/{name}/cmd", qos=_AT_LEAST_ONCE)
+        self._refusal: ReasonCode | None = None
+        self._client.on_connect = lambda _client, _userdata, _flags, reason, _p: self._connected(reason)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = lambda _client, _userdata, message: self._take(message)
         self._client.on_publish = lambda _client, _userdata, mid, reason, _p: self._answer(mid).set_result(reason.value)
 
     def __enter__(self) -> Self:
         session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho forgot to annotate it
-        session.SessionExpiryInterval = _DAY_SECONDS
+        session.SessionExpiryInterval = _SESSION_SECONDS
         self._client.connect(*self._broker, clean_start=False, properties=session)
         self._client.loop_start()
-        if not self._subscribed.wait(_SECONDS):
+        subscribed = self._subscribed.wait(_SECONDS)
+        if self._refusal:
+            self.__exit__()
+            raise PermissionError(f"the broker refuses {self.name}: {self._refusal}")
+        if not subscribed:
             raise TimeoutError(f"{self.name} has no subscription after {_SECONDS} s")
         return self
 
@@ -73,6 +86,13 @@ class Device:
         with self._arrived:
             if not self._arrived.wait_for(lambda: self.received >= count, _SECONDS):
                 raise TimeoutError(f"{self.name} has {self.received} of {count} messages")
+
+    def _connected(self, reason: ReasonCode) -> None:
+        if reason.is_failure:
+            self._refusal = reason
+            self._subscribed.set()
+        else:
+            self._client.subscribe(f"dev/{self.name}/cmd", qos=_AT_LEAST_ONCE)
 
     def _answer(self, mid: int) -> "Future[int]":
         return self._answers.setdefault(mid, Future())

@@ -11,12 +11,25 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def context() -> Iterator[Path]:
-    """The files that reach the build, relative to the repository. The last rule of .dockerignore that fits decides."""
-    rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    """The files that reach the build, relative to the repository."""
     for path in sorted(ROOT.rglob("*")):
         relative = path.relative_to(ROOT)
-        if path.is_file() and not {".git", ".venv"} & set(relative.parts) and _is_let_in(relative, rules):
+        if path.is_file() and not {".git", ".venv"} & set(relative.parts) and is_let_in(relative):
             yield relative
+
+
+def is_let_in(path: Path) -> bool:
+    """The last rule of .dockerignore that fits the path, or a folder that it is in, decides."""
+    ancestors = [path, *path.parents[:-1]]
+    let_in = True
+    for rule in (ROOT / ".dockerignore").read_text().splitlines():
+        if not rule or rule.startswith("#"):
+            continue
+        pattern = rule.removeprefix("!")
+        names = [each.name for each in ancestors] if pattern.startswith("**/") else [str(each) for each in ancestors]
+        if any(fnmatch(name, pattern.removeprefix("**/")) for name in names):
+            let_in = rule.startswith("!")
+    return let_in
 
 
 def build_wheel(folder: Path, python: Path = Path(sys.executable)) -> Path:
@@ -39,17 +52,6 @@ def build_image(folder: Path, python: Path = Path(sys.executable)) -> Path:
         _install(environment, "--require-hashes", "--only-binary=:all:", "-r", str(ROOT / "deploy" / lock))
     _install(drumbeat, "--no-deps", str(build_wheel(folder, tools / "bin" / "python")))
     return drumbeat
-
-
-def _is_let_in(path: Path, rules: list[str]) -> bool:
-    ancestors = [path, *path.parents[:-1]]
-    let_in = True
-    for rule in rules:
-        pattern = rule.removeprefix("!")
-        names = [each.name for each in ancestors] if pattern.startswith("**/") else [str(each) for each in ancestors]
-        if any(fnmatch(name, pattern.removeprefix("**/")) for name in names):
-            let_in = rule.startswith("!")
-    return let_in
 
 
 def _install(environment: Path, *words: str) -> None:
