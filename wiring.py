@@ -136,7 +136,7 @@ async def connect_temporal(settings: Settings, *, patience_seconds: float | None
 
 
 def await_database(engine: Engine, settings: Settings) -> None:
-    """Waits for PostgreSQL, saying so; raises UnreachableError in the end."""
+    """Waits for PostgreSQL, saying so. Raises UnreachableError in the end, SettingsError for an unfit database."""
     address = engine.url.render_as_string(hide_password=True)
     patience = _Patience(f"PostgreSQL at {address} (DATABASE_URL)", settings.wait_for_servers_seconds)
     while True:
@@ -145,6 +145,11 @@ def await_database(engine: Engine, settings: Settings) -> None:
                 connection.execute(text("select 1"))
         except OperationalError as error:
             time.sleep(patience.pause(error))
+        except TypeError as error:  # SQLAlchemy's, over the bytes that a database in SQL_ASCII has for text
+            raise SettingsError(
+                f"the database at {address} (DATABASE_URL) is not encoded in UTF8: make one that is, "
+                "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+            ) from error
         else:
             return
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from domain.states import RunState
 from sandbox.ports import LOOPBACK, free_port
@@ -161,3 +161,17 @@ def test_a_database_without_our_tables_asks_for_the_migration(
     again = drumbeat("migrate", DATABASE_URL=url)
     assert (again.code, again.out) == (0, "The schema drumbeat is up to date.\n")
     assert drumbeat("runs", DATABASE_URL=url).out.startswith("No run yet")
+
+
+def test_a_database_that_cannot_hold_every_name_is_refused_with_the_remedy(
+    drumbeat: Terminal, engine: Engine, postgres_server: PostgresServer
+) -> None:
+    name = f"ascii_{uuid4().hex}"
+    form = "encoding 'SQL_ASCII' locale_provider libc lc_collate 'C' lc_ctype 'C' template template0"
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"create database {name} {form}"))
+    said = drumbeat("migrate", DATABASE_URL=postgres_server.url_of(name))
+    assert said.code == 1
+    assert f"/{name} (DATABASE_URL) is not encoded in UTF8" in said.err
+    assert "TEMPLATE template0" in said.err
+    assert "Traceback" not in said.err

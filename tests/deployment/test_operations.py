@@ -33,6 +33,12 @@ def test_every_command_that_a_page_names_exists(page: Path) -> None:
         check_command(shlex.split(words))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_links_to_is_there(page: Path) -> None:
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", page.read_text())]
+    assert all((page.parent / link).exists() for link in links if not link.startswith("http"))
+
+
 def test_commands_are_found_in_the_pages() -> None:
     assert len(commands(ROOT / "README.md")) > 10
     assert len(commands(ROOT / "docs" / "operations.md")) > 10
