@@ -84,9 +84,18 @@ class RehearsedRun:
         say(f"attempts: {stand['progress']['attempts']}")
         say(f"FCM accepted {self._accepted}; devices received {received} by MQTT and acknowledged {acknowledged}")
         must_be("the ledger's proof", proof.returncode, 0)
+        self._hold_against_the_provider(stand["progress"]["attempts"]["fcm"])
         must_be("who is targeted", stand["run"]["targeted"], self._targeted)
         must_be("messages that a device heard of another", sum(device.foreign for device in self._devices), 0)
         must_be("acknowledgements", acknowledged, received)
+
+    def _hold_against_the_provider(self, attempts: dict[str, int]) -> None:
+        """What it accepted is what the ledger is sure of, and of the unknown at most all: no double in silence."""
+        sure = sum(attempts.get(state, 0) for state in ("sent", "delivered", "expired"))
+        unknown = attempts.get("unknown", 0)
+        say(f"FCM accepted {self._accepted}; the ledger is sure of {sure}, and {unknown} are unknown")
+        if not sure <= self._accepted <= sure + unknown:
+            raise AssertionError("the ledger and the provider disagree")
 
     @property
     def _accepted(self) -> int:
