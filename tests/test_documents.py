@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.outcomes import Arm, Outcome
 from domain.states import MessageState, RunState
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,7 +17,10 @@ def test_the_readme_shows_the_campaign_file_as_it_is() -> None:
     assert "".join(shown[1:]).rstrip() in (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/glossary.md"])
+DOCUMENTS = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_file_that_a_document_links_to_is_there(document: str) -> None:
     text = (ROOT / document).read_text()
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
@@ -31,9 +35,9 @@ def test_every_folder_that_the_readme_names_is_there() -> None:
     assert all((ROOT / path).exists() for path in paths)
 
 
-def test_the_glossary_names_every_state() -> None:
+def test_the_glossary_names_every_state_outcome_and_arm() -> None:
     text = (ROOT / "docs" / "glossary.md").read_text()
-    assert all(f"`{state}`" in text for state in [*MessageState, *RunState])
+    assert all(f"`{word}`" in text for word in [*MessageState, *RunState, *Outcome, Arm.TREATED, Arm.HELD_OUT])
 
 
 def test_no_module_has_grown_beyond_one_room() -> None:
