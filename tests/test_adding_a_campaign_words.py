@@ -15,7 +15,8 @@ from typer.core import TyperGroup
 
 import cli
 from activities.audience import AudienceSnapshot
-from activities.opening import NoChannelError, freeze
+from activities.opening import PlanUnfitError, freeze
+from campaigns.campaign import Campaign
 from campaigns.registry import Registry, find_campaigns
 from db.batches import NO_TEXT
 from db.engine import create_database_engine, transaction
@@ -86,7 +87,7 @@ def test_what_goes_wrong_says_what_the_page_says(
     said = [
         *refused_files(folder),
         *refused_commands(drumbeat),
-        no_channel(registry),
+        *unfit_plans(registry[NAME]),
         audience_that_raises(registry, engine),
         NO_TEXT,
     ]
@@ -119,10 +120,11 @@ def refused_commands(drumbeat: Terminal) -> Iterator[str]:
         assert drumbeat("run", NAME, "--dry-run", "--param", parameter).code == 1
 
 
-def no_channel(registry: Registry) -> str:
-    with pytest.raises(NoChannelError) as refused:
-        freeze(registry[NAME].plan(registry.parameters(NAME, {})), {})
-    return str(refused.value)
+def unfit_plans(campaign: Campaign[Any]) -> Iterator[str]:
+    for unfit in (campaign, replace(campaign, read_again=None)):
+        with pytest.raises(PlanUnfitError) as refused:
+            freeze(unfit, unfit.plan(unfit.parameters()), {})
+        yield str(refused.value)
 
 
 def audience_that_raises(registry: Registry, engine: Engine) -> str:
