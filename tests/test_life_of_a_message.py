@@ -177,7 +177,7 @@ def test_the_page_names_every_word(words: type[MessageState | Outcome]) -> None:
 
 def test_the_times_that_page_and_picture_name_are_those_of_the_code() -> None:
     unsettled, limit = UNSETTLED_FOR.total_seconds(), HAND_OVER_LIMIT.total_seconds()
-    assert f"`sending` for\n{unsettled:g} s" in PAGE
+    assert f"`sending` for {unsettled:g} s" in PAGE
     assert f"More than {limit:g} s after" in PAGE
     assert f"{unsettled:g} s, then not known" in "".join(PICTURE.itertext())
     assert timedelta(hours=1) == SELDOMEST_LOOK
