@@ -146,6 +146,36 @@ def test_the_true_lift_lies_in_the_interval_about_95_times_in_100(alike: float) 
 COUNTS = {"treated": 150, "held_out": 60}
 
 
+ONE_TO_THREE, FEW_LARGE = (1, 2, 3), (*[1] * 9, 20)
+
+
+@pytest.mark.parametrize(
+    ("treated", "held_out", "sizes", "at_least", "at_most"),
+    [
+        (10, 10, ONE_TO_THREE, 0.90, 0.95),
+        (30, 10, ONE_TO_THREE, 0.91, 0.96),
+        (10, 10, FEW_LARGE, 0.65, 0.73),
+        (30, 30, FEW_LARGE, 0.79, 0.87),
+    ],
+)
+def test_with_few_groups_it_holds_as_often_as_the_decision_says(
+    treated: int, held_out: int, sizes: tuple[int, ...], at_least: float, at_most: float
+) -> None:
+    """docs/decisions/2026-11-21-the-lift-is-compared-by-groups.md: a few large groups make it too narrow."""
+    lots = random.Random(20261121)  # noqa: S311 - keeps no secret
+
+    def group(share: float) -> tuple[int, int]:
+        first, size = lots.random() < share, lots.choice(sizes)
+        return size, first + sum(first if lots.random() < 0.9 else lots.random() < share for _ in range(size - 1))
+
+    def holds(_: int) -> bool:
+        found = compare(Arm.of([group(0.5) for _ in range(treated)]), Arm.of([group(0.35) for _ in range(held_out)]))
+        assert found is not None
+        return found.low <= 0.15 <= found.high
+
+    assert at_least < sum(map(holds, range(2000))) / 2000 < at_most
+
+
 @pytest.mark.parametrize(("treated", "held_out"), [(0, 50), (50, 0), (50, FEWEST_GROUPS - 1), (0, 0)])
 def test_with_few_groups_nothing_is_said(treated: int, held_out: int) -> None:
     assert compare(*starmap(alone, [(0, treated), (0, held_out)])) is None
