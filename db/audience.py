@@ -52,7 +52,8 @@ def store_rows(session: Session, run_id: UUID, recipients: Sequence[Recipient]) 
 class Assignment:
     """Who of a run's recipients is held out, by groups that share a subject."""
 
-    campaign: str = ""
+    run: str = ""
+    """Its workflow's id."""
     percent: float = 0
     groups: Mapping[str, str] = field(default_factory=dict)
 
@@ -60,7 +61,7 @@ class Assignment:
         return self.groups.get(recipient_id, recipient_id)
 
     def holds_out(self, recipient_id: str) -> bool:
-        return is_held_out(self.campaign, self.group(recipient_id), self.percent)
+        return is_held_out(self.run, self.group(recipient_id), self.percent)
 
 
 NOBODY_HELD_OUT = Assignment()
@@ -79,7 +80,7 @@ def assign(session: Session, run_id: UUID) -> Assignment:
         .having(func.count() > 1)
         .execution_options(yield_per=_SHARED_AT_ONCE)
     )
-    return Assignment(run.campaign, percent, connected_groups(session.scalars(shared)))
+    return Assignment(run.workflow_id, percent, connected_groups(session.scalars(shared)))
 
 
 def add_messages(

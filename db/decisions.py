@@ -68,10 +68,12 @@ def decide(
         return None
     situation = _settle_dead_try(session, situation)
     step = next_step(situation.message, situation.plan, situation.run, situation.person, situation.now)
-    if isinstance(step, Send) and step.channel == send_on and not_ready_for is not None:
+    channel = following_channel(situation.message, situation.plan, situation.person)
+    # The held out wait for a channel like everybody: else an outage would make the arms unlike.
+    would_send = isinstance(step, Send) or step == Done(MessageState.HELD_OUT)
+    if would_send and channel == send_on and not_ready_for is not None:
         step = Wait(situation.now + not_ready_for, HoldReason.PROVIDER_BUSY)
     claim = _write(session, situation, step, send_on)
-    channel = following_channel(situation.message, situation.plan, situation.person)
     return Decision(step, situation.now, step.channel if isinstance(step, Send) else channel, claim)
 
 

@@ -44,6 +44,7 @@ class LiftView(_View):
 
     treated: int
     treated_share: float | None
+    """None: nobody, or windows are still open."""
     held_out: int
     held_out_share: float | None
     lift: float | None
@@ -165,9 +166,9 @@ def _lift(run: Run, outcomes: OutcomeCounts) -> LiftView:
     lift = None if still_open else compare(treated, held_out)
     return LiftView(
         treated=treated.subjects,
-        treated_share=treated.share if treated.subjects else None,
+        treated_share=treated.share if treated.subjects and not still_open else None,
         held_out=held_out.subjects,
-        held_out_share=held_out.share if held_out.subjects else None,
+        held_out_share=held_out.share if held_out.subjects and not still_open else None,
         lift=lift.lift if lift else None,
         low=lift.low if lift else None,
         high=lift.high if lift else None,
@@ -182,7 +183,5 @@ def _lift(run: Run, outcomes: OutcomeCounts) -> LiftView:
 
 
 def _not_enough(treated: Arm, held_out: Arm) -> str:
-    return (
-        f"not enough data: {treated.groups} groups were treated and {held_out.groups} held out, "
-        f"{FEWEST_GROUPS} of each are needed"
-    )
+    weighs = f"{treated.effective_groups:.3g} groups treated and {held_out.effective_groups:.3g} held out"
+    return f"not enough data: it weighs as much as {weighs}, {FEWEST_GROUPS} of each are needed"

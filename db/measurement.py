@@ -105,6 +105,10 @@ def closed_windows(session: Session, run_id: UUID, limit: int) -> list[Window]:
 def store_outcomes(session: Session, run_id: UUID, windows: Sequence[Window], readings: Mapping[str, Reading]) -> None:
     """What the subjects of these windows show; one without a reading is gone."""
     now = session.scalars(select(func.clock_timestamp())).one()
+    # Asked again: a try that was unknown when the window opened may have turned out to have been sent.
+    found = _deliveries(session, run_id, [window.subject for window in windows])
+    sent = [subject for subject, deliveries in found.items() if deliveries.handed_over_at is not None]
+    _update(session, run_id, [{"the_subject": subject, "sent": True} for subject in sent])
     rows = []
     for window in windows:
         reading = readings.get(window.subject)

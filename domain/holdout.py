@@ -1,4 +1,4 @@
-"""Who is left unsent so that the others can be compared with them: whole groups, by a hash that stays the same."""
+"""Who is left unsent so that the others can be compared with them: whole groups, by a hash."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ def connected_groups(shared: Iterable[Sequence[str]]) -> Mapping[str, str]:
     return {member: root(member) for member in parents}
 
 
-def is_held_out(campaign: str, group: str, percent: float) -> bool:
-    """The same answer in every run of the campaign; another campaign draws anew."""
-    drawn = hashlib.blake2b(f"{campaign}\0{group}".encode(), digest_size=8).digest()
+def is_held_out(run: str, group: str, percent: float) -> bool:
+    """The same answer for ever; another run draws anew, so that its arms are alike and nobody is left out for good."""
+    drawn = hashlib.blake2b(f"{run}\0{group}".encode(), digest_size=8).digest()
     return int.from_bytes(drawn, "big") / 2**64 < percent / 100

@@ -8,7 +8,7 @@ Z_95 = 1.959963984540054
 """The standard normal's quantile for 95 % on both sides."""
 METHOD = "Newcombe's hybrid score interval, with each arm's size divided by its design effect"
 FEWEST_GROUPS = 10
-"""In each arm: with less, nothing is said."""
+"""Effective ones, in each arm: with less, nothing is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,11 @@ class Arm:
     @property
     def share(self) -> float:
         return self.helped / self.subjects
+
+    @property
+    def effective_groups(self) -> float:
+        """So many groups of one size would say as much (Kish): two large ones among small ones are not many."""
+        return self.subjects**2 / self.squared_subjects if self.squared_subjects else 0.0
 
     @property
     def design_effect(self) -> float:
@@ -78,7 +83,7 @@ def compare(treated: Arm, held_out: Arm) -> Lift | None:
     Newcombe, R. G. (1998), Statistics in Medicine 17, 873-890, method 10; the effective sizes are those of survey
     statistics (Kish's design effect).
     """
-    if min(treated.groups, held_out.groups) < FEWEST_GROUPS:
+    if min(treated.effective_groups, held_out.effective_groups) < FEWEST_GROUPS:
         return None
     difference = treated.share - held_out.share
     (low_1, high_1), (low_2, high_2) = treated.interval, held_out.interval

@@ -55,7 +55,8 @@ _DEMO_SETTINGS = {
 class DemoOrder:
     locks: int = 400
     seed: int = 7
-    holdout_percent: float = HOLDOUT_PERCENT
+    key: str | None = None
+    """The run's, on which it depends who is held out; None: the time of day."""
     once: bool = False
     """End when the run has ended, and leave nothing running."""
     json_file: Path | None = None
@@ -128,10 +129,12 @@ def _start_run(api: httpx2.Client, order: DemoOrder) -> UUID:
     parameters = {
         "ttl_seconds": TTL_SECONDS,
         "effectiveness_window_days": WINDOW_SECONDS / timedelta(days=1).total_seconds(),
-        "holdout_percent": order.holdout_percent,
+        "holdout_percent": HOLDOUT_PERCENT,
     }
     wanted = {"campaign": "lock_battery", "parameters": parameters}
-    answer = api.post("/api/v1/runs", json=wanted, headers={"idempotency-key": f"demo-{datetime.now(UTC):%H%M%S}"})
+    answer = api.post(
+        "/api/v1/runs", json=wanted, headers={"idempotency-key": order.key or f"demo-{datetime.now(UTC):%H%M%S}"}
+    )
     answer.raise_for_status()
     return UUID(answer.json()["run_id"])
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
 from db.audience import store_rows
 from db.engine import transaction
@@ -19,7 +20,7 @@ from db.measurement import (
     store_before,
     store_outcomes,
 )
-from db.tables import Outcome
+from db.tables import Attempt, Outcome
 from domain.message import Recipient
 from domain.outcomes import Reading
 from domain.plan import Plan
@@ -193,6 +194,21 @@ def test_what_is_read_is_stored_with_what_it_means(scene: Scene) -> None:
     read(scene, run_id, {"lock": Reading(opened + timedelta(hours=2))})
     row = outcome_of(scene, run_id)
     assert (row.outcome, row.after_at) == ("helped", opened + timedelta(hours=2))
+
+
+def test_a_try_that_turns_out_to_have_been_sent_after_all_counts_as_sent(scene: Scene) -> None:
+    run_id = a_run(scene, replace(owner(0), addresses={"fcm": ("token",)}), plan=MEASURED)
+    [message_id] = scene.ids(run_id)
+    while scene.message(message_id).ended_at is None:
+        scene.rewind(message_id, timedelta(hours=2))
+        scene.send(message_id, outcome=UNKNOWN)
+    look(scene, run_id)
+    age(scene, run_id, DAY * 2)
+    with transaction(scene.engine) as session:
+        session.execute(update(Attempt).where(Attempt.message_id == message_id).values(state="sent"))
+    assert not outcome_of(scene, run_id).sent
+    read(scene, run_id, {})
+    assert outcome_of(scene, run_id).sent
 
 
 def test_a_measurement_closes_when_the_run_is_closed_and_all_is_read(scene: Scene) -> None:

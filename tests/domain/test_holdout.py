@@ -56,18 +56,18 @@ def test_the_share_that_is_held_out_is_the_one_that_was_asked_for() -> None:
     assert not any(is_held_out("lock_battery", f"person-{number}", 0) for number in range(1000))
 
 
-def test_a_group_stays_in_its_arm_also_when_the_share_grows() -> None:
+def test_a_greater_share_holds_out_whom_a_smaller_one_does() -> None:
     for number in range(2000):
         group = f"person-{number}"
         assert is_held_out("lock_battery", group, 30) or not is_held_out("lock_battery", group, 10)
 
 
-def test_another_campaign_draws_anew() -> None:
+def test_another_run_draws_anew() -> None:
     both = sum(is_held_out("a", f"p-{n}", 50) and is_held_out("b", f"p-{n}", 50) for n in range(10_000))
     assert 0.23 < both / 10_000 < 0.27
 
 
-def test_the_arm_of_a_group_is_the_same_for_ever() -> None:
-    """Written down: another hash would move people between the arms of a campaign that is under way."""
+def test_the_arm_of_a_group_in_a_run_is_the_same_for_ever() -> None:
+    """Written down: another hash would move people between the arms of a snapshot that is taken up again."""
     held_out = [number for number in range(1, 41) if is_held_out("lock_battery", f"owner-{number:04}", 30)]
     assert held_out == [8, 9, 22, 24, 30, 32, 35, 36]

@@ -49,7 +49,9 @@ def screen() -> Console:
 @pytest.fixture(scope="module")
 def figures(folder: Path, screen: Console) -> Figures:
     """Of the one demo that this module plays."""
-    order = DemoOrder(LOCKS, SEED, once=True, json_file=folder / "made" / "figures.json", data=folder / "data")
+    order = DemoOrder(
+        LOCKS, SEED, key="demo", once=True, json_file=folder / "made" / "figures.json", data=folder / "data"
+    )
     return run_demo(screen, order)
 
 
