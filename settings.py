@@ -135,6 +135,8 @@ class Settings(BaseSettings):
     locks_database_url: Annotated[DatabaseUrl | None, Unshown] = None
     """Where `lock_user_mapping` is; unset: DATABASE_URL."""
     locks_scan_segments: Annotated[int, Field(ge=1, le=64)] = 4
+    locks_read_capacity: Annotated[int, Field(ge=1)] | None = None
+    """Units a second; unset: half of what the table has provisioned."""
     aws_region: str | None = None
     aws_endpoint_url_dynamodb: HttpUrl | None = None
     stale_after_days: Annotated[int, Field(ge=1, le=3650)] | None = None

@@ -26,6 +26,7 @@ from domain.hand_over import CHANNEL_TIMEOUT, PREPARE_TIMEOUT
 from domain.hashing import AddressHasher
 from domain.tokens import Signer
 from settings import Settings, SettingsError
+from sources.capacity import ReadCapacity
 from sources.dynamodb import dynamodb_client
 from sources.locks import Locks
 
@@ -109,9 +110,9 @@ def build_sources(settings: Settings, engine: Engine) -> dict[str, Any]:
     connect = partial(dynamodb_client, settings.aws_region, settings.aws_endpoint_url_dynamodb, segments)
     elsewhere = settings.locks_database_url
     mapping = create_database_engine(elsewhere, pool_size=segments) if elsewhere else engine
-    return {
-        "locks": Locks(connect, settings.locks_table, settings.lock_last_check_field, mapping, segments),
-    }
+    capacity = ReadCapacity(settings.locks_read_capacity)
+    table, field = settings.locks_table, settings.lock_last_check_field
+    return {"locks": Locks(connect, table, field, mapping, segments, capacity=capacity)}
 
 
 async def connect_temporal(settings: Settings, *, patience_seconds: float | None = None) -> Client:

@@ -9,12 +9,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal, DecimalException
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import DYNAMODB_CONTEXT, TypeDeserializer
 from botocore.exceptions import ClientError
 
 from domain.last_check import LastCheck, read_last_check
+from sources.capacity import ReadCapacity
 from sources.dynamodb import KEY, Calls, LocksTableUnfitError, PutOffError
 from sources.segments import Place
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 PAGE_LIMIT = 500
 KEYS_IN_A_CALL = 100
 """BatchGetItem takes no more."""
+LONGEST_SILENCE_SECONDS = 20.0
+"""After that a page that waits for read capacity comes empty, as a sign of life: the snapshot heartbeats with pages."""
 
 _LONGEST_KEY_BYTES = 2048
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?(E[-+]?[0-9]+)?")
@@ -33,22 +37,34 @@ _Attributes = dict[str, Any]  # as DynamoDB writes them: {"lock_id": {"S": "..."
 
 
 class LocksTable:
-    """Reads what it is asked for, in several threads at once, with nothing but the needed attributes."""
+    """Reads what it is asked for, in several threads at once, with nothing but the needed attributes.
 
-    def __init__(self, client: DynamoDBClient, name: str, last_check_field: str, patience: timedelta) -> None:
+    Making it asks for its key and its capacity. Raises a LocksUnreadableError, as everything here does.
+    """
+
+    def __init__(
+        self, client: DynamoDBClient, name: str, last_check_field: str, patience: timedelta, capacity: ReadCapacity
+    ) -> None:
         self._client = client
         self._name = name
         self._last_check_field = last_check_field
+        self._capacity = capacity
         self._calls = Calls(client, name, patience)
         self.stopped = self._calls.stopped
         self._needed = {
             "ProjectionExpression": "#key, #last_check",
             "ExpressionAttributeNames": {"#key": KEY, "#last_check": last_check_field},
         }
+        description = self._description()
+        self._kind_of_key = self._fitting_key(description)
+        capacity.suit(description)
 
     def page(self, place: Place) -> tuple[dict[str, LastCheck], Place | None]:
-        """Last check by lock, and where to go on."""
+        """Last check by lock, and where to go on: at the same place where there is no capacity left for now."""
+        if not self._capacity.wait(self.stopped, LONGEST_SILENCE_SECONDS):
+            return {}, place
         answer = self._calls.make(partial(self._client.scan, **self._request(place)))
+        self._capacity.spent(_units([answer.get("ConsumedCapacity", {})]))
         checks = dict(map(self._lock, answer["Items"]))
         if last := answer.get("LastEvaluatedKey"):
             return checks, Place(place.segment, place.segments, _key_as_text(last))
@@ -57,9 +73,10 @@ class LocksTable:
     def checks_of(self, lock_ids: Collection[str]) -> dict[str, LastCheck]:
         """Those that are there, in any order."""
         asked = frozenset(lock_ids)
-        keys = _keys(asked, self._kind_of_key()) if asked else []
+        keys = _keys(asked, self._kind_of_key)
         found: dict[str, LastCheck] = {}
         for first in range(0, len(keys), KEYS_IN_A_CALL):
+            self._capacity.wait(self.stopped, inf)
             found |= self._checks_by_key(keys[first : first + KEYS_IN_A_CALL])
         # A number may be written in several ways: 07 finds the lock 7, which is another id.
         return {lock_id: check for lock_id, check in found.items() if lock_id in asked}
@@ -71,6 +88,7 @@ class LocksTable:
             "Segment": place.segment,
             "TotalSegments": place.segments,
             "Limit": PAGE_LIMIT,
+            "ReturnConsumedCapacity": "TOTAL",
             **self._needed,
         }
         return request | ({"ExclusiveStartKey": _key_from_text(place.after)} if place.after else {})
@@ -82,7 +100,8 @@ class LocksTable:
             nonlocal keys
             # Not ConsistentRead: it costs twice as much, to see the checks of the last second too.
             wanted: Any = {self._name: {"Keys": keys, **self._needed}}
-            answer = self._client.batch_get_item(RequestItems=wanted)
+            answer = self._client.batch_get_item(RequestItems=wanted, ReturnConsumedCapacity="TOTAL")
+            self._capacity.spent(_units(answer.get("ConsumedCapacity", [])))
             found.update(self._lock(item) for items in answer["Responses"].values() for item in items)
             keys = [dict(key) for rest in answer["UnprocessedKeys"].values() for key in rest["Keys"]]
             if keys:
@@ -91,9 +110,8 @@ class LocksTable:
         self._calls.make(read_the_rest)
         return found
 
-    def _kind_of_key(self) -> str:
+    def _fitting_key(self, description: TableDescriptionTypeDef | None) -> str:
         """S, N or B. Where we may not ask, the usual one: DynamoDB refuses it if it is not."""
-        description = self._description()
         if description is None:
             return "S"
         key = [each["AttributeName"] for each in description["KeySchema"]]
@@ -117,6 +135,10 @@ class LocksTable:
         if KEY not in item:
             raise LocksTableUnfitError(self._name, self._calls.where, "another one")
         return _id_as_text(item[KEY]), read_last_check(_plain(item.get(self._last_check_field)))
+
+
+def _units(consumed: Iterable[Mapping[str, Any]]) -> float:
+    return sum((float(each.get("CapacityUnits", 0)) for each in consumed), 0.0)
 
 
 def _plain(attribute: Any) -> object:  # noqa: ANN401 - the stubs keep the deserialiser's type to themselves

@@ -102,6 +102,7 @@ def test_a_missing_setting_names_itself_and_its_remedy(*, tmp_path: Path, name: 
         ("WAIT_FOR_SERVERS_SECONDS", "0", "greater than or equal to 1"),
         ("CLICK_TOO_FAST_SECONDS", "-1", "greater than or equal to 0"),
         ("LOCKS_SCAN_SEGMENTS", "65", "less than or equal to 64"),
+        ("LOCKS_READ_CAPACITY", "0", "greater than or equal to 1"),
         ("STALE_AFTER_DAYS", "a month", "integer"),
         ("STALE_AFTER_DAYS", "36500", "less than or equal to 3650"),
         ("LOCK_BATTERY_TTL_SECONDS", "0", "greater than or equal to 1"),

@@ -32,6 +32,7 @@ from wiring import (
     build_links,
     build_registry,
     build_signer,
+    build_sources,
     connect_temporal,
 )
 
@@ -265,3 +266,10 @@ def test_the_api_is_made_inside_a_running_loop_too(tmp_path: Path, database_url:
         return engine
 
     asyncio.run(make()).dispose()
+
+
+@pytest.mark.parametrize(("given", "wanted"), [("", None), ("7", 7)])
+def test_the_locks_are_read_with_the_capacity_of_the_setting(tmp_path: Path, given: str, wanted: int | None) -> None:
+    settings = settings_of(tmp_path, LOCKS_READ_CAPACITY=given)
+    locks = build_sources(settings, build_engine(settings, "test"))["locks"]
+    assert locks._capacity._wanted == wanted

@@ -5,7 +5,7 @@ from __future__ import annotations  # the stubs' names exist for mypy alone
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Engine, text
 
@@ -45,12 +45,21 @@ def map_locks(engine: Engine, *lock_ids: str) -> None:
             )
 
 
-def create_table(client: DynamoDBClient, name: str, kind: Literal["S", "N", "B"] = "S", *key: str) -> None:
-    """Its key is `key`: the second name, if there is one, is that of the sort key."""
+def create_table(
+    client: DynamoDBClient,
+    name: str,
+    kind: Literal["S", "N", "B"] = "S",
+    *key: str,
+    provisioned: int | None = None,
+) -> None:
+    """Its key is `key`: the second name, if there is one, is that of the sort key. On demand, or with so many units."""
     names = key or (KEY,)
+    billing: dict[str, Any] = {"BillingMode": "PAY_PER_REQUEST"}
+    if provisioned:
+        billing = {"ProvisionedThroughput": {"ReadCapacityUnits": provisioned, "WriteCapacityUnits": 1}}
     client.create_table(
         TableName=name,
         KeySchema=[{"AttributeName": each, "KeyType": "RANGE" if each in names[1:] else "HASH"} for each in names],
         AttributeDefinitions=[{"AttributeName": each, "AttributeType": kind} for each in names],
-        BillingMode="PAY_PER_REQUEST",
+        **billing,
     )

@@ -20,7 +20,7 @@ from sources.dynamodb import (
     dynamodb_client,
 )
 from sources.locks import Locks
-from tests.sources.lock_rows import MONTH, SCAN, create_table, rows_of, stale_rows
+from tests.sources.lock_rows import KEY, MONTH, SCAN, create_table, rows_of, stale_rows
 from tests.sources.refusals import Refused
 
 if TYPE_CHECKING:
@@ -72,14 +72,25 @@ def test_a_missing_table_names_its_setting(open_locks: Callable[..., Locks], ser
         assert named in str(raised.value)
 
 
-def test_a_table_with_another_key_names_the_key_wanted(
-    client: DynamoDBClient, open_locks: Callable[..., Locks]
+@pytest.mark.parametrize(("key", "named"), [(("door",), "door"), ((KEY, "door"), "lock_id and door")])
+def test_a_table_with_another_key_is_refused_before_it_is_read(
+    client: DynamoDBClient, open_locks: Callable[..., Locks], key: tuple[str, ...], named: str
+) -> None:
+    name = f"doors-{uuid4().hex}"
+    create_table(client, name, "S", *key)
+    with pytest.raises(LocksTableUnfitError, match=rf"is {named}, not lock_id alone: set LOCKS_TABLE"):
+        next(open_locks(table_name=name).stale(MONTH, SCAN))
+
+
+def test_a_table_with_another_key_that_we_may_not_describe_is_refused_at_its_first_item(
+    client: DynamoDBClient, our_client: Callable[[], DynamoDBClient], open_locks: Callable[..., Locks]
 ) -> None:
     name = f"doors-{uuid4().hex}"
     create_table(client, name, "S", "door")
     client.put_item(TableName=name, Item={"door": {"S": "front"}})
-    with pytest.raises(LocksTableUnfitError, match="another one, not lock_id alone: set LOCKS_TABLE"):
-        list(open_locks(table_name=name).stale(MONTH, SCAN))
+    denied = Refused("AccessDeniedException", 400, refuses=lambda _: True, operation="DescribeTable")
+    with pytest.raises(LocksTableUnfitError, match="is another one, not lock_id alone: set LOCKS_TABLE"):
+        list(open_locks(connect=lambda: denied.on(our_client()), table_name=name).stale(MONTH, SCAN))
 
 
 def test_an_endpoint_where_nobody_listens_is_named_with_the_remedy(
