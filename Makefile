@@ -2,7 +2,7 @@
 # PYTHON=... names the interpreter that .venv is made with, ARGS=... is passed on to the command.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lock clean venv
+.PHONY: help demo test check soak lock clean venv
 SHELL := /bin/sh
 
 VENV := .venv
@@ -32,6 +32,10 @@ check: venv ## style, types, import rules, dead code, then all tests
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 	@$(MAKE) test
+
+soak: venv ## the long tests: a million locks and the like, some minutes each
+	@$(TEMPORAL)
+	$(BIN)/pytest -m soak $(ARGS)
 
 # Sets $$python, or explains and ends.
 define CHOOSE_PYTHON

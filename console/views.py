@@ -63,14 +63,14 @@ def campaigns_table(registry: Registry) -> RenderableType:
 
 
 def run_panel(run: RunView, stand: Progress) -> RenderableType:
-    """One run as it stands: a bar of what has ended, states, channels, holds and clicks."""
+    """One run as it stands: a bar of what has ended, states, channels, holds, clicks, and what its snapshot counted."""
     targeted = run.targeted or 0
     unfinished = stand.states.get("planned", 0) + stand.states.get("sending", 0) + stand.awaiting
     head = Text.assemble(state_text(run.state), "  ", plain(run.state_reason or ""), style="bold")
     ended = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=max(targeted, 1), completed=max(targeted - unfinished, 0), width=30)
     ended.add_row(bar, f"{targeted - unfinished} of {targeted} ended, {stand.handed_over} handed over")
-    tables = side_by_side(_columns(stand))
+    tables = side_by_side([*_columns(stand), *_snapshot_columns(run.left_out, run.noted)])
     title = plain(f"{run.campaign}  {run.slot}")
     return Panel(Group(head, ended, tables), title=title, subtitle=str(run.id), expand=False)
 
@@ -96,10 +96,9 @@ def dry_run_view(prediction: DryRun) -> RenderableType:
         ("would be sent by", prediction.by_channel),
         ("would wait", prediction.deferred),
         ("would not be sent", prediction.not_sent),
-        ("left out", prediction.left_out),
-        ("worth a look", prediction.noted),
     ]
-    grid = side_by_side(counts_table(title, counts) for title, counts in columns if counts)
+    first = [counts_table(title, counts) for title, counts in columns if counts]
+    grid = side_by_side([*first, *_snapshot_columns(prediction.left_out, prediction.noted)])
     head = Text(f"{prediction.targeted} people are targeted. Nothing was stored, nothing was sent.", style="bold")
     off = [Text(f"off, and no rung of it: {', '.join(prediction.off)}", style="yellow")] if prediction.off else []
     title = plain(f"dry run of {prediction.campaign}")
@@ -128,6 +127,12 @@ def _columns(stand: Progress) -> list[RenderableType]:
         counts_table(title, counts) for title, counts in (("held", stand.held), ("clicks", stand.clicks)) if counts
     ]
     return columns
+
+
+def _snapshot_columns(left_out: Mapping[str, int], noted: Mapping[str, int]) -> list[RenderableType]:
+    return [
+        counts_table(title, counts) for title, counts in (("left out", left_out), ("worth a look", noted)) if counts
+    ]
 
 
 def _table(*columns: str | tuple[str, str]) -> Table:

@@ -36,6 +36,9 @@ CACHED_WORKFLOWS = 2000
 STICKY_FOR = timedelta(seconds=2)
 """How long a dead worker's cache holds its workflows up."""
 
+HEARTBEAT_HELD_BACK = timedelta(seconds=10)
+"""At most, by the SDK. What a killed snapshot stored since its last heartbeat is read again; it would be a minute's."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
@@ -88,6 +91,7 @@ def _core_worker(parts: WorkerParts) -> Worker:
         activities=core_activities(parts),
         activity_executor=ThreadPoolExecutor(CORE_ACTIVITIES_AT_ONCE, thread_name_prefix="core"),
         max_concurrent_activities=CORE_ACTIVITIES_AT_ONCE,
+        max_heartbeat_throttle_interval=HEARTBEAT_HELD_BACK,
         # The sandbox costs three times the CPU; the import contracts and the replay test guard instead.
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_concurrent_workflow_tasks=WORKFLOW_TASKS_AT_ONCE,

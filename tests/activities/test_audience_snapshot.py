@@ -23,6 +23,17 @@ class Killed(BaseException):
     """As a kill: nothing of ours runs after it."""
 
 
+class Pages(People):
+    """These, whatever is asked."""
+
+    def __init__(self, pages: list[AudiencePage]) -> None:
+        super().__init__([])
+        self._pages = pages
+
+    def pages(self, scan: Scan) -> Iterator[AudiencePage]:
+        yield from self._pages
+
+
 class PeopleThatDie(People):
     """The worker dies when the third page is asked for."""
 
@@ -88,6 +99,15 @@ def test_a_heartbeat_carries_places_and_counts_and_nobodys_name(scene: Scene) ->
     beats = take(scene, People([a_person(number) for number in range(60)]), scene.queued())
     assert beats
     assert "person" not in "".join(beat.model_dump_json() for beat in beats)
+
+
+def test_pages_with_nobody_on_them_are_heartbeats_all_the_same(scene: Scene) -> None:
+    """A table of fresh locks, or a source that waits: without a heartbeat the snapshot would count as dead."""
+    fresh = [AudiencePage((), {"fresh": 500}, {}, ("0/1", str(number))) for number in range(3)]
+    waiting = AudiencePage(())
+    beats = take(scene, Pages([*fresh, waiting, AudiencePage((), {}, {}, ("0/1", ""))]), scene.queued())
+    fourth = Progress(bookmarks={"0/1": "2"}, left_out={"fresh": 1500})
+    assert beats[2:5] == [fourth, fourth, fourth.model_copy(update={"bookmarks": {"0/1": ""}})]
 
 
 def test_one_person_with_rows_on_different_pages_gets_one_message(scene: Scene) -> None:

@@ -4,8 +4,10 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, update
 
+from db.audience import close_snapshot
 from db.engine import transaction
 from db.tables import Message
+from domain.states import RunState
 from tests.api.rows import add_run, add_sent_message
 from tests.api.temporal_double import TemporalDouble
 
@@ -108,6 +110,15 @@ def test_a_run_is_shown_by_any_of_its_names(api: TestClient, engine: Engine) -> 
         assert answer["run"]["id"] == str(sent.run_id)
         assert answer["progress"]["states"] == {"sent": 1}
         assert answer["progress"]["attempts"] == {"fcm": {"sent": 1}}
+
+
+def test_a_run_shows_what_its_snapshot_left_out_and_what_deserves_a_look(api: TestClient, engine: Engine) -> None:
+    run_id, _ = add_run(engine, state=RunState.QUEUED, targeted=None)
+    left_out, noted = {"fresh": 7, "unmapped": 3}, {"never_checked": 2, "unreadable": 1, "without_token": 4}
+    with transaction(engine) as session:
+        close_snapshot(session, run_id, left_out, noted)
+    shown = api.get(f"{RUNS}/{run_id}").json()["run"]
+    assert (shown["targeted"], shown["left_out"], shown["noted"]) == (0, left_out, noted)
 
 
 @pytest.mark.parametrize("name", ["nothing", str(uuid4()), "run:lock_battery-never"])

@@ -32,6 +32,13 @@ def test_a_run_is_shown_once_as_it_stands(drumbeat: Terminal, engine: Engine) ->
         assert shown in said.out
 
 
+def test_a_run_is_shown_with_what_its_snapshot_counted(drumbeat: Terminal, engine: Engine) -> None:
+    sent = add_sent_message(engine)
+    change(engine, """update drumbeat.runs set left_out = '{"unmapped": 3}', noted = '{"never_checked": 2}'""")
+    said = drumbeat("show", str(sent.run_id)[:8], "--once").out
+    assert all(shown in said for shown in ("left out", "unmapped", "worth a look", "never checked"))
+
+
 def test_a_run_that_is_closed_is_shown_and_not_waited_for(drumbeat: Terminal, engine: Engine) -> None:
     run_id, _ = add_run(engine, state=RunState.CLOSED, targeted=0)
     change(engine, "update drumbeat.runs set closed_at = now()")

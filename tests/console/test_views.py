@@ -71,6 +71,16 @@ def test_a_run_is_shown_as_it_is_called(text: str) -> None:
     assert shown(run_panel(run, stand)).count(text) >= 7
 
 
+def test_a_run_shows_what_its_snapshot_left_out_and_what_deserves_a_look() -> None:
+    counted = {"left_out": {"fresh": 701, "unmapped": 12}, "noted": {"never_checked": 7, "unreadable": 6}}
+    text = shown(run_panel(RUN.model_copy(update=counted), STAND))
+    for title in ("left out", "worth a look"):
+        assert title in text
+        assert title not in shown(run_panel(RUN, STAND))
+    rows = (r"fresh\s+701", r"unmapped\s+12", r"never checked\s+7", r"unreadable\s+6")
+    assert all(re.search(row, text) for row in rows)
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_campaign_is_shown_as_it_is_written(text: str) -> None:
     campaign = replace(a_probe(), name=text, purpose=text, schedule=Schedule(text, text))

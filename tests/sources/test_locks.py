@@ -114,6 +114,14 @@ def test_a_lock_carries_its_last_check_and_how_it_stands(
     }
 
 
+def test_a_table_without_the_field_has_locks_that_were_never_checked(
+    world: World, open_locks: Callable[..., Locks]
+) -> None:
+    pages = list(open_locks(last_check_field="another").stale(MONTH, SCAN))
+    assert added_up([page.noted for page in pages])["never_checked"] == len(world.locks)
+    assert added_up([page.left_out for page in pages])["fresh"] == 0
+
+
 def test_stale_counts_from_the_start_of_the_run_and_the_limit_itself_is_fresh(
     client: DynamoDBClient, table: str, engine: Engine, open_locks: Callable[..., Locks]
 ) -> None:
