@@ -11,7 +11,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from campaigns.registry import Registry
-from db.audience import add_messages, assign, close_snapshot, store_rows
+from db.audience import add_messages, assign, close_snapshot, has_messages, store_rows
 from db.engine import transaction
 from db.measurement import store_before
 from db.runs import RunView, get_run, note_waiting, plan_of
@@ -85,14 +85,20 @@ class AudienceSnapshot:
         parameters = campaign.parameters.model_validate(run.parameters)
         scan = Scan(as_of=run.started_at or run.created_at, bookmarks=progress.bookmarks)
         measured = self._plan(run.id).measured_for_seconds is not None
+        with transaction(self._engine) as session:
+            complete = has_messages(session, run.id)
         for page in campaign.audience(parameters, self._sources[campaign.source], scan):
-            with transaction(self._engine) as session:
-                store_rows(session, run.id, page.recipients)
-                if measured:
-                    store_before(session, run.id, page.before)
+            if not complete:  # else the pages since the last heartbeat are read for their counts alone
+                self._store(run.id, page, measured=measured)
             progress = progress.after(page)
             activity.heartbeat(progress)
         return progress
+
+    def _store(self, run_id: UUID, page: AudiencePage, *, measured: bool) -> None:
+        with transaction(self._engine) as session:
+            store_rows(session, run_id, page.recipients)
+            if measured:
+                store_before(session, run_id, page.before)
 
     def _make_messages(self, run_id: UUID, progress: Progress) -> None:
         channels = [rung.channel for rung in self._plan(run_id).ladder]

@@ -48,6 +48,11 @@ def store_rows(session: Session, run_id: UUID, recipients: Sequence[Recipient]) 
         session.execute(insert(AudienceRow).on_conflict_do_nothing(), rows)
 
 
+def has_messages(session: Session, run_id: UUID) -> bool:
+    """Then all rows were there before: the first message is made when the last page is stored."""
+    return session.scalar(select(Message.id).where(Message.run_id == run_id).limit(1)) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """Who of a run's recipients is held out, by groups that share a subject."""

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy.exc import DataError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -32,6 +33,16 @@ class Pages(People):
 
     def pages(self, scan: Scan) -> Iterator[AudiencePage]:
         yield from self._pages
+
+
+class PeopleThatMustBeLeft(People):
+    left = False
+
+    def pages(self, scan: Scan) -> Iterator[AudiencePage]:
+        try:
+            yield from super().pages(scan)
+        finally:
+            self.left = True
 
 
 class PeopleThatDie(People):
@@ -93,6 +104,26 @@ def test_a_retry_that_remembers_nothing_reads_all_again_and_adds_nobody_twice(sc
     take(scene, PeopleThatDie(everybody), run_id)
     take(scene, People(everybody), run_id)
     assert scene.run(run_id).targeted == 120
+
+
+def test_who_turns_up_after_the_first_message_was_made_comes_too_late(scene: Scene) -> None:
+    """The last heartbeat may be older than the last page: a retry reads some pages again, and they may have changed."""
+    everybody = [a_person(number) for number in range(120)]
+    run_id = scene.queued()
+    beats = take(scene, People(everybody), run_id)
+    scene.set(run_id, targeted=None, state=RunState.QUEUED)  # as if it had been killed before it was closed
+    newcomers = [a_person(number) for number in range(120, 150)]
+    take(scene, People([*everybody, *newcomers]), run_id, resumed=beats[0])
+    assert scene.run(run_id).targeted == 120
+    assert len(scene.stored(AudienceRow)) == 120
+
+
+def test_a_source_is_closed_before_the_snapshot_fails(scene: Scene) -> None:
+    """Its threads and connections would else end whenever the error is forgotten, in a thread that must not wait."""
+    source = PeopleThatMustBeLeft([replace(a_person(0), id="zero\0byte")])
+    with pytest.raises(DataError):
+        take(scene, source, scene.queued())
+    assert source.left
 
 
 def test_a_heartbeat_carries_places_and_counts_and_nobodys_name(scene: Scene) -> None:
