@@ -35,7 +35,7 @@ check: venv ## style, types, import rules, dead code, then all tests
 
 soak: venv ## the long tests: a million locks and the like, some minutes each
 	@$(TEMPORAL)
-	$(BIN)/pytest -m soak $(ARGS)
+	$(BIN)/pytest -m soak -s $(ARGS)
 
 # Sets $$python, or explains and ends.
 define CHOOSE_PYTHON
