@@ -21,8 +21,9 @@ from campaigns.registry import find_campaigns
 from db import control
 from db.engine import create_database_engine, transaction
 from db.runs import RunView, get_run
-from db.tables import AudienceRow, Message
+from db.tables import AudienceRow, Message, Outcome
 from domain.last_check import Standing
+from domain.outcomes import Arm
 from sandbox.dynamodb import REGION
 from sandbox.ports import LOOPBACK
 from sources.dynamodb import dynamodb_client
@@ -50,7 +51,7 @@ class Walk:
 
     def start(self) -> None:
         """Paused from the beginning, so that nothing is sent."""
-        order = StartOrder("lock_battery", key=uuid4().hex)
+        order = StartOrder("lock_battery", {"holdout_percent": 20}, key=uuid4().hex)
         starting = start_and_write_down(self.client, self.engine, find_campaigns({}, {}), order, self.queue)
         self.run_id = asyncio.run(starting).run_id
         control.pause(self.engine, self.run_id, "test")
@@ -89,6 +90,14 @@ class Walk:
         assert all(len(named[user]) == len(facts["locks"]) for user, facts in messages)
         assert {(user, lock) for user, locks in named.items() for lock in locks} == rows
         return named
+
+    def arms(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Of the users, and of the locks as they will be measured."""
+        with transaction(self.engine) as session:
+            messages = session.execute(select(Message.recipient_id, Message.held_out)).all()
+            outcomes = session.execute(select(Outcome.subject, Outcome.arm)).all()
+        users: dict[str, str] = {user: Arm.HELD_OUT if held_out else Arm.TREATED for user, held_out in messages}
+        return users, {each.subject: each.arm for each in outcomes}
 
 
 @pytest.fixture
@@ -151,6 +160,10 @@ def assert_all_is_as_the_numbers_say(walk: Walk, expected: Expected) -> None:
     assert run.targeted == len(expected.locks_by_user)
     assert walk.rows() == expected.rows
     assert walk.locks_by_user() == expected.locks_by_user
+    users, locks = walk.arms()
+    assert locks.keys() == {lock for of_user in expected.locks_by_user.values() for lock in of_user}
+    assert set(locks.values()) == {Arm.TREATED, Arm.HELD_OUT}
+    assert all(locks[lock] == users[user] for user, of_user in expected.locks_by_user.items() for lock in of_user)
 
 
 def test_a_worker_killed_in_the_middle_of_a_snapshot_misses_nobody_and_counts_nothing_twice(
