@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, Executable, select, text
 from temporalio.client import Client
 
 from activities.starting import StartOrder, start_and_write_down
@@ -82,22 +83,24 @@ class Walk:
 
     def locks_by_user(self) -> dict[str, set[str]]:
         """As the messages name them; a user or a lock that comes twice fails the test."""
-        with transaction(self.engine) as session:
-            messages = session.execute(select(Message.recipient_id, Message.facts)).all()
-            rows = {tuple(row) for row in session.execute(select(AudienceRow.recipient_id, AudienceRow.subject))}
+        messages = self._read(select(Message.recipient_id, Message.facts))
         named = {user: set(facts["locks"]) for user, facts in messages}
         assert len(named) == len(messages)
         assert all(len(named[user]) == len(facts["locks"]) for user, facts in messages)
+        rows = set(self._read(select(AudienceRow.recipient_id, AudienceRow.subject)))
         assert {(user, lock) for user, locks in named.items() for lock in locks} == rows
         return named
 
     def arms(self) -> tuple[dict[str, str], dict[str, str]]:
         """Of the users, and of the locks as they will be measured."""
-        with transaction(self.engine) as session:
-            messages = session.execute(select(Message.recipient_id, Message.held_out)).all()
-            outcomes = session.execute(select(Outcome.subject, Outcome.arm)).all()
+        messages = self._read(select(Message.recipient_id, Message.held_out))
         users: dict[str, str] = {user: Arm.HELD_OUT if held_out else Arm.TREATED for user, held_out in messages}
-        return users, {each.subject: each.arm for each in outcomes}
+        return users, dict(self._read(select(Outcome.subject, Outcome.arm)))
+
+    def _read(self, query: Executable) -> list[tuple[Any, ...]]:
+        """In no transaction: our sessions may be idle in one for 3 seconds only."""
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            return [tuple(row) for row in connection.execute(query)]
 
 
 @pytest.fixture
