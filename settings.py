@@ -4,13 +4,14 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
+
+from domain.plan import HoldoutPercent, Zone
 
 SECRET_BYTES = 32
 _MAKE_ONE = "make one with `openssl rand -hex 32`"
@@ -38,14 +39,6 @@ def _long_enough(secret: SecretStr) -> SecretStr:
     if len(secret.get_secret_value().encode()) < SECRET_BYTES:
         raise ValueError(f"has less than {SECRET_BYTES} bytes; {_MAKE_ONE}")
     return secret
-
-
-def _a_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # the last: a folder of zones
-        raise ValueError(f"{name!r} is not a time zone; use a name such as Europe/Berlin") from error
-    return name
 
 
 def _a_postgresql_url(url: str) -> str:
@@ -86,7 +79,6 @@ def _is_address(url: str, *schemes: str) -> bool:
 
 
 Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
-Zone = Annotated[str, AfterValidator(_a_zone)]
 DatabaseUrl = Annotated[str, AfterValidator(_a_postgresql_url)]
 HttpUrl = Annotated[str, AfterValidator(_an_http_url)]
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
@@ -143,7 +135,7 @@ class Settings(BaseSettings):
     """Unset, here and below: as the campaign's own file says."""
     lock_battery_ttl_seconds: Annotated[int, Field(ge=1, le=28 * 24 * 3600)] | None = None
     effectiveness_window_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] | None = None
-    holdout_percent: Annotated[float, Field(ge=0, lt=100, allow_inf_nan=False)] | None = None
+    holdout_percent: HoldoutPercent | None = None
     lock_battery_schedule: str | None = None
     """Cron; `off` means never by itself."""
     lock_battery_time_zone: Zone | None = None

@@ -24,6 +24,11 @@ TRIES_AT_MOST = 120
 """With a wait of 30 s between them: an hour in which a source may come back."""
 
 
+class SourceOffError(ProblemError):
+    def __init__(self, source: str) -> None:
+        super().__init__(f"source {source!r} is off: see its settings")
+
+
 class Progress(BaseModel):
     """What a retry needs to know: the heartbeat's details. Places and counts only."""
 
@@ -81,7 +86,7 @@ class AudienceSnapshot:
         progress = _resumed()
         campaign = self._registry[run.campaign]
         if campaign.source not in self._sources:
-            raise ApplicationError(f"source {campaign.source!r} is off: see its settings", non_retryable=True)
+            raise SourceOffError(campaign.source)
         parameters = campaign.parameters.model_validate(run.parameters)
         scan = Scan(as_of=run.started_at or run.created_at, bookmarks=progress.bookmarks)
         measured = self._plan(run.id).measured_for_seconds is not None

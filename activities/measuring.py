@@ -1,7 +1,8 @@
 """Reading what became of a run's subjects, as their windows close."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -9,8 +10,9 @@ from sqlalchemy import Engine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.audience import SourceOffError
+from activities.opening import NotMeasurableError
 from activities.orders import Measurement, MeasureOrder
-from campaigns.campaign import Campaign
 from campaigns.registry import Registry, UnknownCampaignError
 from db.engine import transaction
 from db.measurement import (
@@ -23,6 +25,7 @@ from db.measurement import (
     store_outcomes,
 )
 from db.runs import plan_of
+from domain.outcomes import Reading
 from domain.problems import ProblemError
 
 PAGE = 1000
@@ -70,20 +73,19 @@ class Measuring:
                 windows = closed_windows(session, order.run_id, READ_AT_ONCE)
             if not windows:
                 return read
-            campaign, source = self._read_with(order.campaign)
-            readings = campaign.read_again(source, [window.subject for window in windows])  # type: ignore[misc] # there
+            readings = self._reader(order.campaign)([window.subject for window in windows])
             with transaction(self._engine) as session:
                 store_outcomes(session, order.run_id, windows, readings)
             activity.heartbeat()
             read += len(windows)
 
-    def _read_with(self, name: str) -> tuple[Campaign[Any], Any]:
+    def _reader(self, name: str) -> Callable[[Collection[str]], Mapping[str, Reading]]:
         campaign = self._registry[name]
-        if campaign.read_again is None or campaign.source not in self._sources:
-            raise ProblemError(
-                f"source {campaign.source!r} of {name} is off, or cannot be read again: see its settings"
-            )
-        return campaign, self._sources[campaign.source]
+        if campaign.read_again is None:
+            raise NotMeasurableError(name)
+        if campaign.source not in self._sources:
+            raise SourceOffError(campaign.source)
+        return partial(campaign.read_again, self._sources[campaign.source])
 
 
 def _look_again(awaited: StillOpen, window: timedelta) -> timedelta:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from domain.plan import Plan, SendWindow
+from domain.plan import Plan, SendWindow, is_zone
 from domain.states import HoldReason
 
 
@@ -25,7 +25,9 @@ def next_permitted(
     if count_caps and (freed := _cap_frees(plan, person, now)):
         return freed, HoldReason.CAP
     if plan.window:
-        opens = window_opens(plan.window, person.zone or plan.zone, now)
+        # A source may say anything: a zone that nobody knows is as one that is not known.
+        zone = person.zone if person.zone and is_zone(person.zone) else plan.zone
+        opens = window_opens(plan.window, zone, now)
         return (opens, HoldReason.WINDOW) if opens > now else None
     return None
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from domain.states import Awaited
 
@@ -15,6 +16,23 @@ LONGEST_TTL_SECONDS = 28 * 24 * 3600
 
 HoldoutPercent = Annotated[float, Field(ge=0, lt=100, allow_inf_nan=False)]
 """Below 100: a campaign that holds everybody out sends nothing to anybody."""
+
+
+def is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # the last: a folder of zones
+        return False
+    return True
+
+
+def _a_zone(name: str) -> str:
+    if not is_zone(name):
+        raise ValueError(f"{name!r} is not a time zone; use a name such as Europe/Berlin")
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_a_zone)]
 
 
 class _Frozen(BaseModel):
@@ -62,7 +80,7 @@ class Plan(_Frozen):
     ladder: Annotated[tuple[Rung, ...], Field(min_length=1)]
     awaits: frozenset[Awaited] = frozenset()
     window: SendWindow | None = None
-    zone: str = "UTC"
+    zone: Zone = "UTC"
     """Zone of a recipient whose own is not known."""
     caps: tuple[Cap, ...] = ()
     valid_for_seconds: Annotated[int, Field(gt=0)] | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, func, select
 
+from activities.audience import SourceOffError
 from activities.dry_run import SAMPLES, DryRun, DryRunner
 from activities.opening import NoChannelError
 from campaigns.lock_battery import CAMPAIGN, LockBattery
@@ -192,3 +193,9 @@ def test_a_source_that_fails_leaves_nothing_behind(
     with pytest.raises(BrokenOffError):
         DryRunner(engine, {"fcm": a_channel("fcm")}, {"locks": locks}, HASHER).predict(campaign, LockBattery())
     assert rows(engine) == rows_before
+
+
+def test_a_source_that_is_off_is_named(engine: Engine) -> None:
+    runner = DryRunner(engine, {"fcm": a_channel("fcm")}, {}, HASHER)
+    with pytest.raises(SourceOffError, match="source 'locks' is off: see its settings"):
+        runner.predict(CAMPAIGN, LockBattery())

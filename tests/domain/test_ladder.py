@@ -211,6 +211,19 @@ def test_the_window_is_the_recipients_own_and_knows_summer_time() -> None:
     assert opens <= step.until < opens + timedelta(minutes=1)
 
 
+def test_a_zone_that_nobody_knows_is_as_one_that_is_not_known() -> None:
+    run = a_run(plan=a_plan(window=SendWindow(opens=9, closes=18), zone="Asia/Tokyo"))
+    run.person = PersonFacts(zone="Europe/Olso")
+    step = run.look()  # at nine in London, when it is six in the evening in Tokyo
+    assert isinstance(step, Wait)
+    assert step.reason is HoldReason.WINDOW
+
+
+def test_a_plan_with_a_zone_that_nobody_knows_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="'Europe/Olso' is not a time zone; use a name such as Europe/Berlin"):
+        a_plan(zone="Europe/Olso")
+
+
 def test_a_cap_defers_until_the_oldest_sending_leaves_it() -> None:
     run = a_run(plan=a_plan(caps=(Cap(count=1, days=7), Cap(count=3, days=30))))
     run.person = PersonFacts(recent_sends=(START - timedelta(days=2),))
@@ -245,56 +258,3 @@ def test_the_proof_sees_a_state_that_the_attempts_do_not_make() -> None:
     broken = difference(replace(run.message, state=MessageState.DELIVERED))
     assert broken
     assert broken.expected is MessageState.EXPIRED
-
-
-def test_the_held_out_is_marked_where_it_would_have_been_sent_and_nobody_is_called() -> None:
-    run = a_run(held_out=True)
-    assert run.drive() == Done(MessageState.HELD_OUT)
-    assert run.sent_at == []
-    assert difference(run.message) is None
-
-
-@pytest.mark.parametrize(
-    ("addresses", "person"),
-    [
-        ({}, PersonFacts()),
-        (BOTH, PersonFacts(rejected={FCM: frozenset({"token"}), MQTT: frozenset({"device"})})),
-    ],
-)
-def test_the_held_out_who_could_not_have_been_sent_anything_are_suppressed_like_everybody(
-    addresses: dict[str, tuple[str, ...]], person: PersonFacts
-) -> None:
-    run = a_run(held_out=True, addresses=addresses)
-    run.person = person
-    assert run.drive() == Done(MessageState.SUPPRESSED, "no_address")
-
-
-def test_the_held_out_wait_as_everybody_does() -> None:
-    run = a_run(held_out=True, plan=a_plan(window=SendWindow(opens=12, closes=20)))
-    waiting = run.look()
-    assert isinstance(waiting, Wait)
-    assert waiting.reason is HoldReason.WINDOW
-    assert run.drive() == Done(MessageState.HELD_OUT)
-    assert run.now >= START + 3 * HOUR
-
-
-def test_the_held_out_of_a_cancelled_run_are_withdrawn() -> None:
-    run = a_run(held_out=True)
-    run.cancel()
-    assert run.look() == Done(MessageState.WITHDRAWN, "run_cancelled")
-
-
-def test_one_that_is_held_out_without_having_been_assigned_is_a_difference() -> None:
-    run = a_run(held_out=True)
-    run.drive()
-    found = difference(replace(run.message, held_out=False))
-    assert found
-    assert found.expected is MessageState.SUPPRESSED
-
-
-def test_one_that_was_to_be_held_out_and_was_tried_is_a_difference() -> None:
-    run = a_run()
-    run.drive()
-    found = difference(replace(run.message, held_out=True))
-    assert found
-    assert found.expected is MessageState.HELD_OUT
