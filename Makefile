@@ -2,7 +2,7 @@
 # PYTHON=... names the interpreter that .venv is made with, ARGS=... is passed on to the command.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak lock clean venv
+.PHONY: help demo test check soak bench lock clean venv
 SHELL := /bin/sh
 
 VENV := .venv
@@ -36,6 +36,10 @@ check: venv ## style, types, import rules, dead code, then all tests
 soak: venv ## the long tests: a million locks and the like, some minutes each
 	@$(TEMPORAL)
 	$(BIN)/pytest -m soak -s $(ARGS)
+
+bench: venv ## our speed beside the bare engine's, in about 5 minutes; ARGS=--help lists the options
+	@$(TEMPORAL)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 # Sets $$python, or explains and ends.
 define CHOOSE_PYTHON

@@ -56,7 +56,10 @@ class WorkerParts:
 
 def build_workers(parts: WorkerParts) -> list[Worker]:
     """Not started yet; run them together, and end them together."""
-    return [_core_worker(parts), *(_channel_worker(parts, name) for name in CHANNELS)]
+    delivery = Delivery(parts.engine, parts.channels, parts.links, parts.hash_address)
+    core = core_worker(parts.client, parts.core_queue, WORKFLOWS, core_activities(parts))
+    queue = parts.core_queue
+    return [core, *(channel_worker(parts.client, queue, name, parts.slots, delivery.advance) for name in CHANNELS)]
 
 
 def core_activities(parts: WorkerParts) -> list[Callable[..., Any]]:
@@ -83,12 +86,14 @@ def core_activities(parts: WorkerParts) -> list[Callable[..., Any]]:
     ]
 
 
-def _core_worker(parts: WorkerParts) -> Worker:
+def core_worker(
+    client: Client, queue: str, workflows: Sequence[type], activities: Sequence[Callable[..., Any]]
+) -> Worker:
     return Worker(
-        parts.client,
-        task_queue=parts.core_queue,
-        workflows=WORKFLOWS,
-        activities=core_activities(parts),
+        client,
+        task_queue=queue,
+        workflows=workflows,
+        activities=activities,
         activity_executor=ThreadPoolExecutor(CORE_ACTIVITIES_AT_ONCE, thread_name_prefix="core"),
         max_concurrent_activities=CORE_ACTIVITIES_AT_ONCE,
         max_heartbeat_throttle_interval=HEARTBEAT_HELD_BACK,
@@ -101,13 +106,12 @@ def _core_worker(parts: WorkerParts) -> Worker:
     )
 
 
-def _channel_worker(parts: WorkerParts, channel: str) -> Worker:
-    delivery = Delivery(parts.engine, parts.channels, parts.links, parts.hash_address)
+def channel_worker(client: Client, core_queue: str, channel: str, slots: int, advance: Callable[..., Any]) -> Worker:
     return Worker(
-        parts.client,
-        task_queue=queues.of_channel(parts.core_queue, channel),
-        activities=[delivery.advance],
-        activity_executor=ThreadPoolExecutor(parts.slots, thread_name_prefix=channel),
-        max_concurrent_activities=parts.slots,
+        client,
+        task_queue=queues.of_channel(core_queue, channel),
+        activities=[advance],
+        activity_executor=ThreadPoolExecutor(slots, thread_name_prefix=channel),
+        max_concurrent_activities=slots,
         graceful_shutdown_timeout=SHUTDOWN_GRACE,
     )
