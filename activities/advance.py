@@ -72,10 +72,12 @@ class Delivery:
                 session, order.message_id, self._hash_address, send_on=order.channel, not_ready_for=not_ready_for
             )
         if decision is not None and decision.claim is not None and channel is not None:
-            self._carry_out(decision.claim, channel, started)
-            with transaction(self._engine) as session:
-                decision = decide(session, order.message_id, self._hash_address)
+            decision = self._carry_out(decision.claim, channel, started) or self._decide(order)
         return _next_step(decision)
+
+    def _decide(self, order: MessageOrder) -> Decision | None:
+        with transaction(self._engine) as session:
+            return decide(session, order.message_id, self._hash_address)
 
     def _prepare(self, channel: Channel | None) -> timedelta | None:
         """All that is slow, before the claim. Not None: leave the channel alone for so long."""
@@ -89,15 +91,16 @@ class Delivery:
             return asked_for(asked) if asked else PREPARE_RETRY
         return None
 
-    def _carry_out(self, claim: Claim, channel: Channel, started: float) -> None:
+    def _carry_out(self, claim: Claim, channel: Channel, started: float) -> Decision | None:
+        """What comes next, where the record alone says it."""
         outgoing = self._outgoing(claim)
         if self._monotonic() - started > HAND_OVER_LIMIT.total_seconds():
             outcome = Outcome(AttemptState.RELEASED, error_code="hand_over_limit", error_text="claimed too long ago")
         else:
             outcome = _hand_over(channel, outgoing, claim.address)
-        self._record(claim, outcome, give_up=started + RECORD_UNTIL.total_seconds())
+        return self._record(claim, outcome, give_up=started + RECORD_UNTIL.total_seconds())
 
-    def _record(self, claim: Claim, outcome: Outcome, give_up: float) -> None:
+    def _record(self, claim: Claim, outcome: Outcome, give_up: float) -> Decision | None:
         """What is known must not be lost to a database that is away for a moment: it would become `unknown`."""
         while True:
             try:

@@ -22,6 +22,7 @@ from domain.ladder import (
     next_step,
     unfinished_state,
 )
+from domain.persons import PersonFacts
 from domain.states import AttemptState, HoldReason, MessageState
 
 _NOT_HELD = frozenset({HoldReason.AWAITING, HoldReason.IN_FLIGHT})
@@ -38,6 +39,10 @@ class Claim:
     ttl_seconds: int
     claimed_at: datetime
     text: dict[str, Any]
+    number: int
+    """Of the attempt."""
+    person: PersonFacts
+    """As they were found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,8 @@ def _claim(session: Session, situation: Situation, step: Send) -> Claim:
         ttl_seconds=situation.plan.rung(step.channel).ttl_seconds,
         claimed_at=situation.now,
         text=situation.text,
+        number=newest.number + 1 if newest else 1,
+        person=situation.person,
     )
     session.execute(
         insert(Attempt).values(
@@ -131,7 +138,7 @@ def _claim(session: Session, situation: Situation, step: Send) -> Claim:
             message_id=message.id,
             run_id=situation.run_id,
             person_key=situation.person_key,
-            number=newest.number + 1 if newest else 1,
+            number=claim.number,
             channel=step.channel,
             address=step.address,
             state=AttemptState.SENDING,
@@ -145,6 +152,8 @@ def _claim(session: Session, situation: Situation, step: Send) -> Claim:
 
 
 def _expire_answered_by_silence(session: Session, situation: Situation) -> None:
+    if not any(attempt.state is AttemptState.SENT for attempt in situation.message.attempts):
+        return
     session.execute(
         update(Attempt)
         .where(Attempt.message_id == situation.message.id, Attempt.state == AttemptState.SENT)

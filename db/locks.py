@@ -1,7 +1,7 @@
 """Advisory locks, held to the end of the transaction. One order everywhere: run, person, message.
 
-Each is taken in a statement of its own and the state is read in a later one: at READ COMMITTED a statement that had to
-wait for a lock still sees the rows as they were before it waited.
+They are taken in a statement that reads nothing and the state is read in a later one: at READ COMMITTED a statement
+that had to wait for a lock still sees the rows as they were before it waited.
 """
 
 import hashlib
@@ -12,6 +12,14 @@ from sqlalchemy.orm import Session
 
 _EXCLUSIVE = text("select pg_advisory_xact_lock(:key)")
 _SHARED = text("select pg_advisory_xact_lock_shared(:key)")
+# A lock's answer is void, as text ''. Only a CASE makes PostgreSQL take them one after the other.
+_RUN_AND_MESSAGE = text(
+    "select case when pg_advisory_xact_lock_shared(:run)::text = '' then pg_advisory_xact_lock(:message)::text end"
+)
+_RUN_PERSON_AND_MESSAGE = text(
+    "select case when pg_advisory_xact_lock_shared(:run)::text = '' then"
+    " case when pg_advisory_xact_lock(:person)::text = '' then pg_advisory_xact_lock(:message)::text end end"
+)
 
 
 def share_run(session: Session, run_id: UUID) -> None:
@@ -24,9 +32,13 @@ def hold_run(session: Session, run_id: UUID) -> None:
     session.execute(_EXCLUSIVE, {"key": _key("run", str(run_id))})
 
 
-def hold_person(session: Session, person_key: str) -> None:
-    """So that two campaigns cannot both pass one person's cap."""
-    session.execute(_EXCLUSIVE, {"key": _key("person", person_key)})
+def hold_to_decide(session: Session, run_id: UUID, person_key: str | None, message_id: UUID) -> None:
+    """All three in one round trip; the person's so that two campaigns cannot both pass one person's cap."""
+    keys = {"run": _key("run", str(run_id)), "message": _key("message", str(message_id))}
+    if person_key is None:
+        session.execute(_RUN_AND_MESSAGE, keys)
+    else:
+        session.execute(_RUN_PERSON_AND_MESSAGE, keys | {"person": _key("person", person_key)})
 
 
 def hold_message(session: Session, message_id: UUID) -> None:

@@ -1,6 +1,6 @@
 """What became of a try, recorded by whoever claimed it, however late."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -8,13 +8,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db import locks
-from db.decisions import Claim
-from db.situation import Situation, look
+from db.decisions import Claim, Decision
+from db.situation import Situation, look_after_hand_over
 from db.tables import Attempt, Message, Suppression
 from domain.backoff import next_try_at
 from domain.hashing import AddressHasher
-from domain.ladder import ending, unfinished_state
-from domain.states import AttemptState, FailureKind, may_leave_its_end
+from domain.ladder import AttemptFacts, Wait, ending, following_channel, next_step, unfinished_state
+from domain.states import AttemptState, FailureKind, HoldReason, may_leave_its_end
 
 _STILL_OPEN = (AttemptState.SENDING, AttemptState.UNKNOWN)
 
@@ -31,59 +31,71 @@ class Outcome:
     """Seconds that the provider asked for."""
 
 
-def record(session: Session, claim: Claim, outcome: Outcome, hash_address: AddressHasher) -> None:
+def record(session: Session, claim: Claim, outcome: Outcome, hash_address: AddressHasher) -> Decision | None:
     """Write an outcome to its own attempt. Like an acknowledgement it locks its message alone.
 
     Fenced: an attempt that was meanwhile acknowledged, or settled, stays as it is; a late answer may still turn
-    `unknown` into what it really was.
+    `unknown` into what it really was. Returns what comes next where the other locks have no say in it; None: ask.
     """
     locks.hold_message(session, claim.message_id)
-    situation = look(session, claim.message_id, hash_address)
+    situation = look_after_hand_over(session, claim.message_id, claim.person)
     if situation is None:
-        return
-    state, failure = _as_it_stands(session, claim, outcome)
-    session.execute(
-        update(Attempt)
-        .where(Attempt.id == claim.attempt_id, Attempt.state.in_(_STILL_OPEN))
-        .values(
-            state=state,
-            failure=failure,
-            error_code=outcome.error_code,
-            error_text=outcome.error_text,
-            settled_at=situation.now,
-            **_times(situation, claim, outcome),
-        )
-    )
-    if outcome.provider_id:
-        session.execute(update(Attempt).where(Attempt.id == claim.attempt_id).values(provider_id=outcome.provider_id))
+        return None
+    situation = _settle(session, situation, claim, outcome)
     if outcome.failure is FailureKind.ADDRESS_REJECTED:
         _drop_address(session, claim, outcome, hash_address)
-    _move_message(session, claim.message_id, hash_address)
+    return _move_message(session, situation)
 
 
-def _as_it_stands(session: Session, claim: Claim, outcome: Outcome) -> tuple[AttemptState, FailureKind | None]:
-    """A try that counts as unknown was not sent after all: it failed. `released` would undo what was decided since."""
-    if outcome.state is AttemptState.RELEASED:
-        now = session.scalar(select(Attempt.state).where(Attempt.id == claim.attempt_id))
-        if now == AttemptState.UNKNOWN:
-            return AttemptState.FAILED, FailureKind.BUSY
-    return outcome.state, outcome.failure
+def _settle(session: Session, situation: Situation, claim: Claim, outcome: Outcome) -> Situation:
+    """The situation afterwards."""
+    own = next(attempt for attempt in situation.message.attempts if attempt.number == claim.number)
+    if own.state not in _STILL_OPEN:
+        if outcome.provider_id:
+            session.execute(
+                update(Attempt).where(Attempt.id == claim.attempt_id).values(provider_id=outcome.provider_id)
+            )
+        return situation
+    settled = _settled(own, situation, outcome)
+    session.execute(
+        update(Attempt)
+        .where(Attempt.id == claim.attempt_id, Attempt.state == own.state)
+        .values(
+            state=settled.state,
+            failure=settled.failure,
+            error_code=outcome.error_code,
+            error_text=outcome.error_text,
+            provider_id=outcome.provider_id,
+            settled_at=situation.now,
+            deadline=settled.deadline,
+            retry_at=settled.retry_at,
+        )
+    )
+    attempts = tuple(settled if attempt is own else attempt for attempt in situation.message.attempts)
+    return replace(situation, message=replace(situation.message, attempts=attempts))
 
 
-def _times(situation: Situation, claim: Claim, outcome: Outcome) -> dict[str, object]:
+def _settled(own: AttemptFacts, situation: Situation, outcome: Outcome) -> AttemptFacts:
+    state, failure = _as_it_stands(own, outcome)
     if outcome.state is AttemptState.SENT:
-        ttl = situation.plan.rung(claim.channel).ttl
-        return {"deadline": situation.run.clock.run_time(situation.now) + ttl}
-    tries = sum(attempt.channel == claim.channel for attempt in situation.message.attempts)
-    at = next_try_at(
+        deadline = situation.run.clock.run_time(situation.now) + situation.plan.rung(own.channel).ttl
+        return replace(own, state=state, failure=failure, deadline=deadline)
+    retry_at = next_try_at(
         outcome.state,
         outcome.failure,
-        tries,
-        claim.message_id,
+        sum(attempt.channel == own.channel for attempt in situation.message.attempts),
+        situation.message.id,
         now=situation.now,
         retry_after=outcome.retry_after,
     )
-    return {"retry_at": at}
+    return replace(own, state=state, failure=failure, retry_at=retry_at)
+
+
+def _as_it_stands(own: AttemptFacts, outcome: Outcome) -> tuple[AttemptState, FailureKind | None]:
+    """A try that counts as unknown was not sent after all: it failed. `released` would undo what was decided since."""
+    if outcome.state is AttemptState.RELEASED and own.state is AttemptState.UNKNOWN:
+        return AttemptState.FAILED, FailureKind.BUSY
+    return outcome.state, outcome.failure
 
 
 def _drop_address(session: Session, claim: Claim, outcome: Outcome, hash_address: AddressHasher) -> None:
@@ -95,21 +107,23 @@ def _drop_address(session: Session, claim: Claim, outcome: Outcome, hash_address
     session.execute(dead.on_conflict_do_nothing())
 
 
-def _move_message(session: Session, message_id: UUID, hash_address: AddressHasher) -> None:
-    """To where its attempts leave it now; what comes next is decided under the other locks, at once or by Sweep.
-
-    One that ended as `unknown` may turn out to have been sent, or refused.
-    """
-    situation = look(session, message_id, hash_address)
-    if situation is None:
-        return
+def _move_message(session: Session, situation: Situation) -> Decision | None:
+    """To where its attempts leave it now. One that ended as `unknown` may turn out to have been sent, or refused."""
     message = situation.message
-    of_old_state = update(Message).where(Message.id == message_id, Message.state == message.state)
-    if not message.ended:
-        state = unfinished_state(message.attempts)
-        session.execute(of_old_state.values(state=state, due_at=situation.now))
-    elif may_leave_its_end(message.state, new := ending(message).state):
-        session.execute(of_old_state.values(state=new))
+    of_old_state = update(Message).where(Message.id == message.id, Message.state == message.state)
+    if message.ended:
+        if may_leave_its_end(message.state, new := ending(message).state):
+            session.execute(of_old_state.values(state=new))
+        return None
+    state = unfinished_state(message.attempts)
+    step = next_step(message, situation.plan, situation.run, situation.person, situation.now)
+    if isinstance(step, Wait) and step.reason is HoldReason.AWAITING:
+        # Neither person nor cap has a say in it, and a pause that comes now finds it as it finds all that wait.
+        session.execute(of_old_state.values(state=state, due_at=step.until, hold_reason=None, nudged_at=None))
+        return Decision(step, situation.now, following_channel(message, situation.plan, situation.person))
+    # Decided under the other locks: at once, or by Sweep.
+    session.execute(of_old_state.values(state=state, due_at=situation.now))
+    return None
 
 
 def attempt_owner(session: Session, attempt_id: UUID) -> UUID | None:

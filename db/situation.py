@@ -1,11 +1,12 @@
 """All that the ladder wants to know of one message, read under the locks that make it stay true."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from db import locks
@@ -37,34 +38,51 @@ def take_situation(session: Session, message_id: UUID, hash_address: AddressHash
     whose = session.execute(select(Message.run_id, Message.person_key).where(Message.id == message_id)).one_or_none()
     if whose is None:
         return None
-    locks.share_run(session, whose.run_id)
-    if whose.person_key is not None:
-        locks.hold_person(session, whose.person_key)
-    locks.hold_message(session, message_id)
+    locks.hold_to_decide(session, whose.run_id, whose.person_key, message_id)
     return look(session, message_id, hash_address)
 
 
 def look(session: Session, message_id: UUID, hash_address: AddressHasher) -> Situation | None:
     """Without locks: true for as long as nobody else decides on this message."""
-    found = session.execute(
-        select(Message, Run, func.clock_timestamp().label("now"))
-        .join(Run, Run.id == Message.run_id)
-        .where(Message.id == message_id)
-    ).one_or_none()
-    if found is None:
+    rows = _rows(session, message_id)
+    if not rows:
         return None
-    message, run, now = found
+    message, run, now, _ = rows[0]
+    person = PersonFacts(
+        zone=message.zone,
+        recent_sends=_recent_sends(session, message, Plan.model_validate(run.plan), now),
+        rejected=_rejected(session, message, hash_address),
+    )
+    return _situation(rows, person)
+
+
+def look_after_hand_over(session: Session, message_id: UUID, person: PersonFacts) -> Situation | None:
+    """The same, but for the person, who is as the claim has found them."""
+    rows = _rows(session, message_id)
+    return _situation(rows, person) if rows else None
+
+
+def _rows(session: Session, message_id: UUID) -> Sequence[Row[Message, Run, datetime, Attempt | None]]:
+    """Once for each attempt, and once where there is none: one statement, which sees one moment."""
+    return session.execute(
+        select(Message, Run, func.clock_timestamp(), Attempt)
+        .join(Run, Run.id == Message.run_id)
+        .outerjoin(Attempt, Attempt.message_id == Message.id)
+        .where(Message.id == message_id)
+        .order_by(Attempt.number)
+        .execution_options(populate_existing=True)
+    ).all()
+
+
+def _situation(rows: Sequence[Row[Message, Run, datetime, Attempt | None]], person: PersonFacts) -> Situation:
+    message, run, now, _ = rows[0]
     plan = Plan.model_validate(run.plan)
-    attempts = session.scalars(select(Attempt).where(Attempt.message_id == message_id).order_by(Attempt.number))
+    attempts = tuple(attempt_facts(attempt) for _, _, _, attempt in rows if attempt is not None)
     return Situation(
-        message=message_facts(message, tuple(map(attempt_facts, attempts)), plan),
+        message=message_facts(message, attempts, plan),
         plan=plan,
         run=run_facts(run),
-        person=PersonFacts(
-            zone=message.zone,
-            recent_sends=_recent_sends(session, message, plan, now),
-            rejected=_rejected(session, message, hash_address),
-        ),
+        person=person,
         now=now,
         run_id=run.id,
         person_key=message.person_key,

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from threading import Event
 from uuid import UUID
 
@@ -51,7 +51,7 @@ class Traffic:
     pause: Callable[[str, UUID], datetime] = pause
     answered: list[tuple[datetime, datetime]] = field(default_factory=list)
     """(when a pause had answered, when the resume after it was asked for)."""
-    waiting: "SimpleQueue[UUID]" = field(default_factory=SimpleQueue)
+    waiting: "Queue[UUID]" = field(default_factory=Queue)
     moves: Event = field(default_factory=Event)
     """Whether held messages may ask again, as after Sweep's call."""
     done: Event = field(default_factory=Event)

@@ -44,6 +44,34 @@ def test_a_claim_that_waited_for_a_pause_sees_the_pause(scene: Scene) -> None:
     assert scene.attempts(message_id) == []
 
 
+def test_a_claim_that_waits_for_its_run_holds_neither_the_person_nor_the_message(scene: Scene) -> None:
+    """The locks are taken one after the other, in the one order: else two claims could wait for each other."""
+    run_id = scene.opened(a_person(0))
+    [message_id] = scene.ids(run_id)
+    free = text("select pg_try_advisory_xact_lock(:key)")
+    with transaction(scene.engine) as session:
+        locks.hold_run(session, run_id)
+        with scene.meanwhile(lambda: scene.decide(message_id)) as claimed:
+            scene.until_somebody_waits()
+            keys = [locks._key("person", "person-0000"), locks._key("message", str(message_id))]
+            assert [session.scalar(free, {"key": key}) for key in keys] == [True, True]
+            session.commit()
+    assert claimed.result().claim is not None
+
+
+def test_a_claim_holds_run_person_and_message_to_its_commit(scene: Scene) -> None:
+    run_id = scene.opened(a_person(0))
+    [message_id] = scene.ids(run_id)
+    free = text("select pg_try_advisory_xact_lock(:key)")
+    keys = [
+        locks._key(kind, name)
+        for kind, name in (("run", str(run_id)), ("person", "person-0000"), ("message", str(message_id)))
+    ]
+    with transaction(scene.engine) as session, transaction(scene.engine) as other:
+        decide(session, message_id, HASHER, send_on="fcm")
+        assert [other.scalar(free, {"key": key}) for key in keys] == [False, False, False]
+
+
 def test_the_clock_is_read_after_the_wait_for_the_locks(scene: Scene) -> None:
     run_id = scene.opened(a_person(0))
     [message_id] = scene.ids(run_id)
@@ -80,7 +108,10 @@ def test_two_runs_that_race_for_one_cap_hand_over_once_to_each_person(scene: Sce
 def test_without_the_person_lock_the_cap_is_raced_so_the_test_above_can_fail(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "hold_person", lambda *_: None)
+    in_fact = locks.hold_to_decide
+    monkeypatch.setattr(
+        locks, "hold_to_decide", lambda session, run_id, _, message_id: in_fact(session, run_id, None, message_id)
+    )
     assert max(race_for_one_cap(scene)) > 1
 
 

@@ -1,16 +1,17 @@
 """What became of a try, also when the answer comes so late that the message has gone on."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
 from db import locks
-from db.decisions import decide
+from db.decisions import Claim, Decision, decide
 from db.engine import transaction
 from db.outcomes import Outcome, record
 from db.tables import Suppression
 from domain.ladder import UNSETTLED_FOR, Done, Wait
-from domain.states import AttemptState, FailureKind, HoldReason, MessageState
+from domain.states import AttemptState, FailureKind, HoldReason, MessageState, RunState
 from tests.db.scene import HASHER, RELEASED, SENT, UNKNOWN, Scene, a_plan, failed
 from tests.fakes import a_person
 
@@ -189,3 +190,58 @@ def test_an_outcome_is_recorded_while_somebody_holds_the_run(scene: Scene) -> No
             record(session, claim, SENT, HASHER)
     assert scene.attempt_states(message_id) == [(1, "sent")]
     assert scene.message(message_id).state == MessageState.SENT
+
+
+def stands(scene: Scene, message_id: UUID) -> tuple[object, ...]:
+    message = scene.message(message_id)
+    return message.state, message.due_at, message.hold_reason, message.nudged_at
+
+
+def recorded(scene: Scene, claim: Claim, outcome: Outcome = SENT) -> Decision | None:
+    with transaction(scene.engine) as session:
+        return record(session, claim, outcome, HASHER)
+
+
+def test_what_the_record_of_a_hand_over_says_alone_is_what_a_decision_would_say(scene: Scene) -> None:
+    [message_id] = scene.ids(scene.opened(a_person(0)))
+    alone = recorded(scene, scene.claim(message_id))
+    assert alone is not None
+    stood = stands(scene, message_id)
+    asked = scene.decide(message_id, None)
+    assert (alone.step, alone.channel) == (asked.step, asked.channel) == (Wait(stood[1], HoldReason.AWAITING), "mqtt")  # type: ignore[arg-type] # a datetime
+    assert stands(scene, message_id) == stood
+
+
+@pytest.mark.parametrize("outcome", [UNKNOWN, RELEASED, *map(failed, FailureKind)])
+def test_whatever_was_not_handed_over_is_decided_under_all_locks(scene: Scene, outcome: Outcome) -> None:
+    [message_id] = scene.ids(scene.opened(a_person(0)))
+    assert recorded(scene, scene.claim(message_id), outcome) is None
+    message = scene.message(message_id)
+    assert message.due_at is not None
+    assert message.due_at <= datetime.now(UTC)
+
+
+def test_a_hand_over_that_nobody_answers_is_decided_under_all_locks(scene: Scene) -> None:
+    [message_id] = scene.ids(scene.opened(a_person(0), plan=a_plan(awaits=frozenset())))
+    assert recorded(scene, scene.claim(message_id)) is None
+    assert scene.decide(message_id, None).step == Done(MessageState.SENT)
+
+
+def test_a_hand_over_in_a_paused_run_is_decided_under_all_locks(scene: Scene) -> None:
+    run_id = scene.opened(a_person(0))
+    [message_id] = scene.ids(run_id)
+    claim = scene.claim(message_id)
+    scene.set(run_id, state=RunState.PAUSED, paused_at=datetime.now(UTC))
+    assert recorded(scene, claim) is None
+    assert scene.decide(message_id, None).step == Wait(None, HoldReason.PAUSED)
+
+
+def test_an_acknowledgement_that_came_before_the_record_is_the_end(scene: Scene) -> None:
+    run_id = scene.opened(a_person(0))
+    [message_id] = scene.ids(run_id)
+    claim = scene.claim(message_id)
+    scene.acknowledge(claim.attempt_id)
+    assert recorded(scene, claim) is None
+    assert scene.decide(message_id, None).step == Done(MessageState.DELIVERED)
+    assert scene.attempts(message_id)[0].provider_id == "accepted"
+    assert scene.proof(run_id).balanced
