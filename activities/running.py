@@ -1,6 +1,7 @@
 """What a run under way asks of the database: its batches, how it stands, and changes that were typed into Temporal."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
@@ -14,6 +15,7 @@ from db.batches import count_backlog, next_batch, open_batch
 from db.engine import transaction
 from db.runs import RunView, get_run, move_on, plan_of
 from domain.message import Message, Recipient
+from domain.plan import Plan
 from domain.problems import RunIsBusyError, WrongStateError
 from domain.states import RUNS_THAT_SEND
 
@@ -50,13 +52,17 @@ class Running:
             run = get_run(session, order.run_id)
             stand = ledger.progress(session, order.run_id)
             may_open = order.may_open and state in RUNS_THAT_SEND
-            batch = _next_batch(session, order) if may_open else None
+            plan = plan_of(session, order.run_id)
+            full = may_open and _is_full(session, order.run_id, plan)
+            under_way = order.batches_under_way
+            batch = next_batch(session, order.run_id, plan.batch_size, under_way) if may_open and not full else None
             now = session.scalars(select(func.clock_timestamp())).one()
         return Survey(
             state=state,
             over=run.closed_at is not None,
             next_batch=batch,
-            look_again_seconds=_look_again(run, now).total_seconds(),
+            # Nobody tells a run that there is room again: a pile that has gone must not be noticed a minute later.
+            look_again_seconds=(SOONEST_LOOK if full else _look_again(run, now)).total_seconds(),
             targeted=run.targeted,
             states=stand.states,
             held=stand.held,
@@ -84,12 +90,9 @@ class Running:
             raise ApplicationError(str(error), type="RunIsBusyError") from error
 
 
-def _next_batch(session: Session, order: SurveyOrder) -> int | None:
+def _is_full(session: Session, run_id: UUID, plan: Plan) -> bool:
     """A slow channel makes no pile: no further batch while as many messages wait for their hand-over."""
-    plan = plan_of(session, order.run_id)
-    if count_backlog(session, order.run_id) >= plan.batch_size * plan.batches_at_once:
-        return None
-    return next_batch(session, order.run_id, plan.batch_size, order.batches_under_way)
+    return count_backlog(session, run_id) >= plan.batch_size * plan.batches_at_once
 
 
 def _look_again(run: RunView, now: datetime) -> timedelta:

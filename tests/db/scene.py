@@ -59,9 +59,12 @@ class Scene:
         """A run whose batches are all open: every message waits for its first `advance`."""
         run_id = self.snapshot(*recipients, plan=plan)
         for number in range(1, len(recipients) // (plan or a_plan()).batch_size + 2):
-            with transaction(self.engine) as session:
-                open_batch(session, run_id, number, lambda recipient: Text("Probe", f"for {recipient.id}"))
+            self.open_batch(run_id, number)
         return run_id
+
+    def open_batch(self, run_id: UUID, number: int) -> None:
+        with transaction(self.engine) as session:
+            open_batch(session, run_id, number, lambda recipient: Text("Probe", f"for {recipient.id}"))
 
     def snapshot(self, *recipients: Recipient, plan: Plan | None = None, slot: str | None = None) -> UUID:
         run_id = self.queued(plan=plan, slot=slot)
