@@ -1,21 +1,22 @@
 """A batch: the next page of a run's messages, given their texts and made due, before their workflows start."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Integer, cast, func, select, text, update
+from sqlalchemy import Integer, bindparam, cast, func, select, text, update
 from sqlalchemy.orm import Session
 
 from db import locks
-from db.tables import AWAITS_HAND_OVER, UNOPENED, Message, Run
+from db.tables import AWAITS_HAND_OVER, MESSAGES, UNOPENED, Json, Message, Run
 from domain.message import Message as Text
 from domain.message import Recipient
 from domain.plan import Plan
 from domain.states import RUNS_THAT_SEND, MessageState
+
+_WRITE_TEXT = update(MESSAGES).where(MESSAGES.c.id == bindparam("of_message"))
 
 Compose = Callable[[Recipient], Text]
 
@@ -57,21 +58,34 @@ def open_batch(session: Session, run_id: UUID, number: int, compose: Compose) ->
         .order_by(Message.position)
         .with_for_update()
     )
-    opened = [message for message in session.scalars(query).all() if _write_text(session, message, compose)]
-    return [Opened(message.id, plan.first_channel(message.addresses)) for message in opened]
+    written = [(message, _text_of(message, compose)) for message in session.scalars(query).all()]
+    now = session.scalars(select(func.clock_timestamp())).one()
+    _open(session, [(message.id, text) for message, text in written if text is not None], now + STARTS_WITHIN)
+    _suppress(session, [message.id for message, text in written if text is None], now)
+    return [Opened(each.id, plan.first_channel(each.addresses)) for each, text in written if text is not None]
 
 
-def _write_text(session: Session, message: Message, compose: Compose) -> bool:
-    """Whether there is one. A campaign that cannot write one person's text must not hold up the others."""
-    values: dict[str, Any] = {"due_at": func.clock_timestamp() + STARTS_WITHIN}
-    if not message.text:
-        try:
-            values["text"] = asdict(compose(recipient_of(message)))
-        except Exception as error:  # noqa: BLE001 - whatever a campaign's own code raises
-            log.error("text_not_written", message_id=str(message.id), error=type(error).__name__)  # noqa: TRY400
-            values = {"state": MessageState.SUPPRESSED, "state_reason": NO_TEXT, "ended_at": func.clock_timestamp()}
-    session.execute(update(Message).where(Message.id == message.id).values(**values))
-    return "ended_at" not in values
+def _text_of(message: Message, compose: Compose) -> Json | None:
+    """None: a campaign that cannot write one person's text must not hold up the others."""
+    if message.text:
+        return message.text
+    try:
+        return asdict(compose(recipient_of(message)))
+    except Exception as error:  # noqa: BLE001 - whatever a campaign's own code raises
+        log.error("text_not_written", message_id=str(message.id), error=type(error).__name__)  # noqa: TRY400
+        return None
+
+
+def _open(session: Session, texts: Sequence[tuple[UUID, Json]], due_at: datetime) -> None:
+    if texts:
+        values = [{"of_message": message_id, "text": text, "due_at": due_at} for message_id, text in texts]
+        session.execute(_WRITE_TEXT, values)
+
+
+def _suppress(session: Session, ids: Sequence[UUID], now: datetime) -> None:
+    if ids:
+        values = {"state": MessageState.SUPPRESSED, "state_reason": NO_TEXT, "ended_at": now}
+        session.execute(update(Message).where(Message.id.in_(ids)).values(**values))
 
 
 def recipient_of(message: Message) -> Recipient:

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, update
+from sqlalchemy import bindparam, insert, update
 from sqlalchemy.orm import Session
 
 from db.situation import Situation, take_situation
-from db.tables import Attempt, Message
+from db.tables import ATTEMPTS, MESSAGES, Attempt, Message
 from domain.hashing import AddressHasher
 from domain.ladder import (
     UNSETTLED_FOR,
@@ -24,6 +24,14 @@ from domain.ladder import (
 )
 from domain.persons import PersonFacts
 from domain.states import AttemptState, HoldReason, MessageState
+
+_INSERT_ATTEMPT = insert(ATTEMPTS)
+_CHANGE_MESSAGE = update(MESSAGES).where(
+    MESSAGES.c.id == bindparam("of_message"),
+    MESSAGES.c.state == bindparam("old_state"),
+    MESSAGES.c.ended_at.is_(None),
+)
+"""What is set comes with the values."""
 
 _NOT_HELD = frozenset({HoldReason.AWAITING, HoldReason.IN_FLIGHT})
 
@@ -133,17 +141,18 @@ def _claim(session: Session, situation: Situation, step: Send) -> Claim:
         person=situation.person,
     )
     session.execute(
-        insert(Attempt).values(
-            id=claim.attempt_id,
-            message_id=message.id,
-            run_id=situation.run_id,
-            person_key=situation.person_key,
-            number=claim.number,
-            channel=step.channel,
-            address=step.address,
-            state=AttemptState.SENDING,
-            claimed_at=situation.now,
-        )
+        _INSERT_ATTEMPT,
+        {
+            "id": claim.attempt_id,
+            "message_id": message.id,
+            "run_id": situation.run_id,
+            "person_key": situation.person_key,
+            "number": claim.number,
+            "channel": step.channel,
+            "address": step.address,
+            "state": AttemptState.SENDING,
+            "claimed_at": situation.now,
+        },
     )
     # Due again soon after the try must have been settled: should everything die now, Sweep finds it.
     due_at = situation.now + UNSETTLED_FOR
@@ -184,10 +193,7 @@ def _end(session: Session, situation: Situation, step: Done) -> None:
 
 def _change(session: Session, message: MessageFacts, **values: object) -> None:
     """One writer for each change: the state that it was decided from stands in the WHERE."""
-    changed = session.execute(
-        update(Message)
-        .where(Message.id == message.id, Message.state == message.state, Message.ended_at.is_(None))
-        .values(**values, nudged_at=None)
-    )
+    decided_from = {"of_message": message.id, "old_state": message.state}
+    changed = session.execute(_CHANGE_MESSAGE, {**decided_from, **values, "nudged_at": None})
     if changed.rowcount != 1:  # type: ignore[attr-defined] # a DML result has it
         raise RuntimeError(f"message {message.id} changed under its lock: {message.state} was expected")

@@ -5,15 +5,24 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db import locks
-from db.outcomes import attempt_owner
-from db.tables import Acknowledgement, Attempt, Click, Message, Run
+from db.outcomes import MOVE_MESSAGE, attempt_owner
+from db.tables import ACKNOWLEDGEMENTS, ATTEMPTS, Attempt, Click, Message, Run
 from domain.clicks import ClickClass
 from domain.plan import Plan
 from domain.states import HANDED_OVER, AttemptState, Awaited, MessageState, may_leave_its_end
+
+_MESSAGE_AND_ATTEMPT = (
+    select(Message, Attempt, func.clock_timestamp())
+    .join(Attempt, Attempt.message_id == Message.id)
+    .where(Message.id == bindparam("of_message"), Attempt.id == bindparam("of_attempt"))
+    .with_for_update(of=Message)  # a cancel changes messages without their advisory lock
+)
+_INSERT_ACKNOWLEDGEMENT = insert(ACKNOWLEDGEMENTS)
+_CHANGE_ATTEMPT = update(ATTEMPTS).where(ATTEMPTS.c.id == bindparam("of_attempt"))
 
 ABSURD_AFTER = timedelta(seconds=5)
 """A device that claims to have received later than this after its acknowledgement arrived has a wrong clock."""
@@ -54,22 +63,21 @@ def take_acknowledgement(session: Session, attempt_id: UUID, received_at: dateti
     first = message.acknowledged_at is None
     # A click may have delivered it a moment before: that is no reason to call the device late.
     late = first and message.ended_at is not None and message.state != MessageState.DELIVERED
-    session.execute(
-        insert(Acknowledgement).values(attempt_id=attempt_id, received_at=received_at, arrived_at=now, late=late)
-    )
+    came = {"attempt_id": attempt_id, "received_at": received_at, "arrived_at": now, "late": late}
+    session.execute(_INSERT_ACKNOWLEDGEMENT, came)
     counts = _may_be_delivered(message)
     if first and counts:
         _deliver(session, message, now, acknowledged_at=now, acknowledged_late=late)
     if counts and attempt.acknowledged_at is None:
         session.execute(
-            update(Attempt)
-            .where(Attempt.id == attempt_id)
-            .values(
-                state=AttemptState.DELIVERED,
-                received_at=received_at,
-                acknowledged_at=now,
-                latency_ms=_latency_ms(attempt.claimed_at, received_at, now),
-            )
+            _CHANGE_ATTEMPT,
+            {
+                "of_attempt": attempt_id,
+                "state": AttemptState.DELIVERED,
+                "received_at": received_at,
+                "acknowledged_at": now,
+                "latency_ms": _latency_ms(attempt.claimed_at, received_at, now),
+            },
         )
     return TakenAcknowledgement(message_id, first=first, late=late)
 
@@ -119,7 +127,7 @@ def _deliver(session: Session, message: Message, now: datetime, **facts: object)
         values |= {"state": MessageState.DELIVERED, "state_reason": None, "ended_at": message.ended_at or now}
         # A held message has a workflow without a timer: it stays due until that workflow has been told.
         values["due_at"] = now if message.hold_reason else None
-    session.execute(update(Message).where(Message.id == message.id, Message.state == message.state).values(**values))
+    session.execute(MOVE_MESSAGE, {"of_message": message.id, "old_state": message.state, **values})
     return delivers
 
 
@@ -132,12 +140,7 @@ def _may_be_delivered(message: Message) -> bool:
 
 
 def _read(session: Session, message_id: UUID, attempt_id: UUID) -> tuple[Message, Attempt, datetime]:
-    found = session.execute(
-        select(Message, Attempt, func.clock_timestamp())
-        .join(Attempt, Attempt.message_id == Message.id)
-        .where(Message.id == message_id, Attempt.id == attempt_id)
-        .with_for_update(of=Message)  # a cancel changes messages without their advisory lock
-    ).one()
+    found = session.execute(_MESSAGE_AND_ATTEMPT, {"of_message": message_id, "of_attempt": attempt_id}).one()
     return found[0], found[1], found[2]
 
 

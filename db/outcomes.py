@@ -3,18 +3,27 @@
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db import locks
 from db.decisions import Claim, Decision
 from db.situation import Situation, look_after_hand_over
-from db.tables import Attempt, Message, Suppression
+from db.tables import ATTEMPTS, MESSAGES, Attempt, Suppression
 from domain.backoff import next_try_at
 from domain.hashing import AddressHasher
 from domain.ladder import AttemptFacts, Wait, ending, following_channel, next_step, unfinished_state
 from domain.states import AttemptState, FailureKind, HoldReason, may_leave_its_end
+
+_OWNER = select(Attempt.message_id).where(Attempt.id == bindparam("of_attempt"))
+_SETTLE_ATTEMPT = update(ATTEMPTS).where(
+    ATTEMPTS.c.id == bindparam("of_attempt"), ATTEMPTS.c.state == bindparam("old_state")
+)
+MOVE_MESSAGE = update(MESSAGES).where(
+    MESSAGES.c.id == bindparam("of_message"), MESSAGES.c.state == bindparam("old_state")
+)
+"""What is set comes with the values."""
 
 _STILL_OPEN = (AttemptState.SENDING, AttemptState.UNKNOWN)
 
@@ -58,18 +67,19 @@ def _settle(session: Session, situation: Situation, claim: Claim, outcome: Outco
         return situation
     settled = _settled(own, situation, outcome)
     session.execute(
-        update(Attempt)
-        .where(Attempt.id == claim.attempt_id, Attempt.state == own.state)
-        .values(
-            state=settled.state,
-            failure=settled.failure,
-            error_code=outcome.error_code,
-            error_text=outcome.error_text,
-            provider_id=outcome.provider_id,
-            settled_at=situation.now,
-            deadline=settled.deadline,
-            retry_at=settled.retry_at,
-        )
+        _SETTLE_ATTEMPT,
+        {
+            "of_attempt": claim.attempt_id,
+            "old_state": own.state,
+            "state": settled.state,
+            "failure": settled.failure,
+            "error_code": outcome.error_code,
+            "error_text": outcome.error_text,
+            "provider_id": outcome.provider_id,
+            "settled_at": situation.now,
+            "deadline": settled.deadline,
+            "retry_at": settled.retry_at,
+        },
     )
     attempts = tuple(settled if attempt is own else attempt for attempt in situation.message.attempts)
     return replace(situation, message=replace(situation.message, attempts=attempts))
@@ -110,22 +120,23 @@ def _drop_address(session: Session, claim: Claim, outcome: Outcome, hash_address
 def _move_message(session: Session, situation: Situation) -> Decision | None:
     """To where its attempts leave it now. One that ended as `unknown` may turn out to have been sent, or refused."""
     message = situation.message
-    of_old_state = update(Message).where(Message.id == message.id, Message.state == message.state)
+    moved_from = {"of_message": message.id, "old_state": message.state}
     if message.ended:
         if may_leave_its_end(message.state, new := ending(message).state):
-            session.execute(of_old_state.values(state=new))
+            session.execute(MOVE_MESSAGE, {**moved_from, "state": new})
         return None
     state = unfinished_state(message.attempts)
     step = next_step(message, situation.plan, situation.run, situation.person, situation.now)
     if isinstance(step, Wait) and step.reason is HoldReason.AWAITING:
         # Neither person nor cap has a say in it, and a pause that comes now finds it as it finds all that wait.
-        session.execute(of_old_state.values(state=state, due_at=step.until, hold_reason=None, nudged_at=None))
+        waits = {"state": state, "due_at": step.until, "hold_reason": None, "nudged_at": None}
+        session.execute(MOVE_MESSAGE, {**moved_from, **waits})
         return Decision(step, situation.now, following_channel(message, situation.plan, situation.person))
     # Decided under the other locks: at once, or by Sweep.
-    session.execute(of_old_state.values(state=state, due_at=situation.now))
+    session.execute(MOVE_MESSAGE, {**moved_from, "state": state, "due_at": situation.now})
     return None
 
 
 def attempt_owner(session: Session, attempt_id: UUID) -> UUID | None:
     """The message of an attempt; None: there is no such attempt."""
-    return session.scalar(select(Attempt.message_id).where(Attempt.id == attempt_id))
+    return session.scalar(_OWNER, {"of_attempt": attempt_id})

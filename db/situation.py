@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from db import locks
@@ -17,6 +17,16 @@ from domain.ladder import AttemptFacts, MessageFacts, RunFacts
 from domain.persons import PersonFacts
 from domain.plan import Plan
 from domain.states import AttemptState, Awaited, FailureKind, MessageState, RunState
+
+_WHOSE = select(Message.run_id, Message.person_key).where(Message.id == bindparam("of_message"))
+_MESSAGE_WITH_ATTEMPTS = (
+    select(Message, Run, func.clock_timestamp(), Attempt)
+    .join(Run, Run.id == Message.run_id)
+    .outerjoin(Attempt, Attempt.message_id == Message.id)
+    .where(Message.id == bindparam("of_message"))
+    .order_by(Attempt.number)
+    .execution_options(populate_existing=True)
+)
 
 _COUNTS_FOR_CAPS = ("sending", "sent", "delivered", "expired", "unknown")
 
@@ -35,7 +45,7 @@ class Situation:
 
 def take_situation(session: Session, message_id: UUID, hash_address: AddressHasher) -> Situation | None:
     """Lock, then look. None: the message was erased."""
-    whose = session.execute(select(Message.run_id, Message.person_key).where(Message.id == message_id)).one_or_none()
+    whose = session.execute(_WHOSE, {"of_message": message_id}).one_or_none()
     if whose is None:
         return None
     locks.hold_to_decide(session, whose.run_id, whose.person_key, message_id)
@@ -64,14 +74,7 @@ def look_after_hand_over(session: Session, message_id: UUID, person: PersonFacts
 
 def _rows(session: Session, message_id: UUID) -> Sequence[Row[Message, Run, datetime, Attempt | None]]:
     """Once for each attempt, and once where there is none: one statement, which sees one moment."""
-    return session.execute(
-        select(Message, Run, func.clock_timestamp(), Attempt)
-        .join(Run, Run.id == Message.run_id)
-        .outerjoin(Attempt, Attempt.message_id == Message.id)
-        .where(Message.id == message_id)
-        .order_by(Attempt.number)
-        .execution_options(populate_existing=True)
-    ).all()
+    return session.execute(_MESSAGE_WITH_ATTEMPTS, {"of_message": message_id}).all()
 
 
 def _situation(rows: Sequence[Row[Message, Run, datetime, Attempt | None]], person: PersonFacts) -> Situation:
