@@ -37,7 +37,7 @@ soak: venv ## the long tests: a million locks and the like, some minutes each
 	@$(TEMPORAL)
 	$(BIN)/pytest -m soak -s $(ARGS)
 
-bench: venv ## our speed beside the bare engine's, in about 5 minutes; ARGS=--help lists the options
+bench: venv ## our speed beside the bare engine's, in about 4 minutes; ARGS=--help lists the options
 	@$(TEMPORAL)
 	@$(BIN)/python -m benchmarks $(ARGS)
 

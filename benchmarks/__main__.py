@@ -29,7 +29,7 @@ def bench(
     recipients: Annotated[int, typer.Option(min=1, help="Of each run.")] = 600,
     rounds: Annotated[int, typer.Option(min=1, help="Of each of the two; medians are printed.")] = 3,
     growth: Annotated[
-        bool, typer.Option("--growth", help=f"Also one run of each of {GROWTH}: 12 minutes more.")
+        bool, typer.Option("--growth", help=f"Also one run of each of {GROWTH}: 10 to 15 minutes more.")
     ] = False,
     statements: Annotated[bool, typer.Option(help="One more run, whose SQL statements are counted.")] = True,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures here.")] = None,

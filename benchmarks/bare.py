@@ -17,13 +17,13 @@ from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
     from activities import queues
+    from activities.running import SOONEST_LOOK
     from benchmarks.hand_overs import HandOvers
     from domain.ids import message_workflow_id
     from workflows.workers import CHANNELS, channel_worker, core_worker
 
 CHANNEL = CHANNELS[0]
 TTL = timedelta(hours=1)
-LOOK_AGAIN = timedelta(seconds=1)
 _STEP_TIMEOUT = timedelta(seconds=15)
 
 
@@ -98,7 +98,7 @@ class BareRun:
             )
             if waiting < order.batch_size * order.batches_at_once:
                 return
-            await workflow.sleep(LOOK_AGAIN)
+            await workflow.sleep(SOONEST_LOOK)
 
     async def _carry_out(self, order: BareBatchOrder) -> None:
         await workflow.execute_child_workflow(

@@ -30,9 +30,11 @@ def sheets_of(results: Results) -> list[Sheet]:
 def verdict(results: Results) -> str:
     ratios = [pair.ratio for pair in results.pairs]
     ours = rates([pair.ours for pair in results.pairs])
+    cpu = _medians(results.pairs, lambda it: sum(it.cpu.values()))
     return (
         f"Ours does {results.ratio:.2f} of the bare engine (rounds: {min(ratios):.2f} to {max(ratios):.2f}): "
-        f"{ours[0]:.1f} recipients a second ({ours[1]:.1f} to {ours[2]:.1f})."
+        f"{ours[0]:.1f} recipients a second ({ours[1]:.1f} to {ours[2]:.1f}), "
+        f"with {cpu[1]:.0f} ms of CPU for each, where the bare engine takes {cpu[0]:.0f} ms."
     )
 
 
