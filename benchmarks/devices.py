@@ -25,12 +25,17 @@ class Devices:
         told = self.relay.counts.sent + expected
         async with asyncio.TaskGroup() as answers:
             for _ in range(expected):
-                line = await self.handed_over.readline()
-                answers.create_task(self._answer(contestant, UUID(line.decode().strip())))
+                answers.create_task(self._answer(contestant, await self._next()))
         while self.relay.counts.sent < told:
             if self.relay.counts.dropped or self.relay.counts.given_up:
                 raise UnfinishedRunError(f"nudges were lost: {self.relay.counts}")
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+    async def _next(self) -> UUID:
+        line = await self.handed_over.readline()
+        if not line:
+            raise UnfinishedRunError("the worker has ended in the middle of the run")
+        return UUID(line.decode().strip())
 
     async def _answer(self, contestant: Contestant, handed_over: UUID) -> None:
         await asyncio.sleep(ANSWER_AFTER_SECONDS)

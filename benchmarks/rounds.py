@@ -17,7 +17,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from api.relay import Relay
-from benchmarks.contestants import Bare, Contestant, Ours
+from benchmarks.contestants import Bare, Contestant, Ours, UnfinishedRunError
 from benchmarks.devices import TAKEN_AT_ONCE, Devices
 from benchmarks.figures import Round
 from benchmarks.hand_overs import listening
@@ -111,6 +111,9 @@ class _Play:
                 async with asyncio.timeout(ENDS_WITHIN_SECONDS):
                     await self._measure(client, devices, worker, WARM_UP)
                     figures, threads = await self._measure(client, devices, worker, recipients)
+            except TimeoutError as error:
+                told = f"{recipients} recipients have not ended within {ENDS_WITHIN_SECONDS:g} s:\n{worker.tail()}"
+                raise UnfinishedRunError(told) from error
             except BaseException as error:
                 error.add_note(f"the worker's last words:\n{worker.tail()}")
                 raise

@@ -36,9 +36,11 @@ def hold_to_decide(session: Session, run_id: UUID, person_key: str | None, messa
     """All three in one round trip; the person's so that two campaigns cannot both pass one person's cap."""
     keys = {"run": _key("run", str(run_id)), "message": _key("message", str(message_id))}
     if person_key is None:
-        session.execute(_RUN_AND_MESSAGE, keys)
+        taken = session.scalar(_RUN_AND_MESSAGE, keys)
     else:
-        session.execute(_RUN_PERSON_AND_MESSAGE, keys | {"person": _key("person", person_key)})
+        taken = session.scalar(_RUN_PERSON_AND_MESSAGE, keys | {"person": _key("person", person_key)})
+    if taken is None:
+        raise RuntimeError("not all locks were taken: this PostgreSQL writes void otherwise than as ''")
 
 
 def hold_message(session: Session, message_id: UUID) -> None:
