@@ -1,11 +1,14 @@
 """`make bench`, as small as it can be: it plays both, counts, and writes its tables."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from benchmarks.__main__ import bench
 from benchmarks.figures import PARTS, Pair, Results, Round
 from benchmarks.rounds import a_machine
 from benchmarks.sheets import sheets_of, verdict, warning
@@ -86,6 +89,14 @@ def test_a_page_without_markers_is_left_as_it_is(results: Results, tmp_path: Pat
     with pytest.raises(NoMarkersError, match="has not both markers"):
         write_into(page, results, "make bench")
     assert page.read_text() == "nothing\n"
+
+
+def test_every_option_that_the_page_names_is_there() -> None:
+    named = set(re.findall(r"--[a-z]+", PAGE.read_text().split("##")[0]))
+    app = typer.Typer()
+    app.command()(bench)
+    options = {option for parameter in typer.main.get_command(app).params for option in parameter.opts}
+    assert {"--growth", "--write", "--json"} <= named <= options
 
 
 def test_the_page_has_its_markers_once_each() -> None:
