@@ -11,7 +11,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from campaigns.registry import Registry
-from db.audience import add_messages, assign, close_snapshot, has_messages, store_rows
+from db.audience import add_messages, assign, close_snapshot, has_messages, refresh_statistics, store_rows
 from db.engine import transaction
 from db.measurement import store_before
 from db.runs import RunView, get_run, note_waiting, plan_of
@@ -107,6 +107,7 @@ class AudienceSnapshot:
 
     def _make_messages(self, run_id: UUID, progress: Progress) -> None:
         channels = [rung.channel for rung in self._plan(run_id).ladder]
+        self._refresh_statistics()
         with transaction(self._engine) as session:
             assignment = assign(session, run_id)
         added = 1
@@ -114,6 +115,11 @@ class AudienceSnapshot:
             activity.heartbeat(progress)
             with transaction(self._engine) as session:
                 added = add_messages(session, run_id, channels, assignment=assignment)
+        self._refresh_statistics()
+
+    def _refresh_statistics(self) -> None:
+        with transaction(self._engine) as session:
+            refresh_statistics(session)
 
     def _plan(self, run_id: UUID) -> Plan:
         with transaction(self._engine) as session:

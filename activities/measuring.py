@@ -50,13 +50,20 @@ class Measuring:
         try:
             read = self._read_closed(order)
         except (ProblemError, UnknownCampaignError) as error:
-            with transaction(self._engine) as session:
-                note_measurement(session, order.run_id, str(error))
+            self._note(order.run_id, str(error))
             raise ApplicationError(str(error), type=type(error).__name__) from error
+        except Exception as error:
+            # A fault of the campaign's or the source's own code: the log has it whole, the run says so in a word.
+            self._note(order.run_id, f"the outcomes cannot be read ({type(error).__name__}): see the worker's log")
+            raise
         with transaction(self._engine) as session:
             over = close_measurement(session, order.run_id)
             look_again = _look_again(still_open(session, order.run_id), window)
         return Measurement(over=over, look_again_seconds=look_again.total_seconds(), read=read)
+
+    def _note(self, run_id: UUID, reason: str) -> None:
+        with transaction(self._engine) as session:
+            note_measurement(session, run_id, reason)
 
     def _open_windows(self, run_id: UUID, window: timedelta) -> None:
         after: str | None = ""

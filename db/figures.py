@@ -11,12 +11,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.outcome_counts import OutcomeCounts, count_outcomes
-from db.tables import Attempt, Message, Run
+from db.sent import count_sent
+from db.tables import Message, Run
 from domain.lift import FEWEST_GROUPS, METHOD, Arm, compare
 from domain.outcomes import Arm as ArmName
 from domain.outcomes import Outcome as Result
 from domain.plan import Plan
-from domain.states import HANDED_OVER, MessageState, RunState
+from domain.states import MessageState, RunState
 
 
 class _View(BaseModel):
@@ -91,10 +92,10 @@ def campaign_figures(
         query = query.where(Run.created_at < before)
     runs = session.scalars(query).all()
     ids = [run.id for run in runs]
-    messages, sent = _messages(session, ids), _sent(session, ids)
+    messages, sent = _messages(session, ids), count_sent(session, ids)
     counted = {run.id: OutcomeCounts.model_validate(run.outcomes) for run in runs if run.outcomes}
     counted |= count_outcomes(session, [each for each in ids if each not in counted])
-    return [_figures(run, messages[run.id], sent.get(run.id, 0), counted[run.id]) for run in runs]
+    return [_figures(run, messages[run.id], sent[run.id], counted[run.id]) for run in runs]
 
 
 @dataclass(slots=True)
@@ -113,15 +114,6 @@ def _messages(session: Session, run_ids: Sequence[UUID]) -> defaultdict[UUID, _M
     ).where(Message.run_id.in_(run_ids))
     counted = session.execute(query.group_by(Message.run_id))
     return defaultdict(_Messages, {run_id: _Messages(*counts) for run_id, *counts in counted})
-
-
-def _sent(session: Session, run_ids: Sequence[UUID]) -> dict[UUID, int]:
-    query = (
-        select(Attempt.run_id, func.count(func.distinct(Attempt.message_id)))
-        .where(Attempt.run_id.in_(run_ids), Attempt.state.in_(HANDED_OVER))
-        .group_by(Attempt.run_id)
-    )
-    return dict(session.execute(query).all())
 
 
 def _figures(run: Run, messages: _Messages, sent: int, outcomes: OutcomeCounts) -> RunFigures:

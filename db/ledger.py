@@ -12,13 +12,14 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.runs import get_run, plan_of
+from db.sent import count_sent
 from db.situation import attempt_facts, message_facts
 from db.tables import Acknowledgement, Attempt, Click, Message
 from domain.clicks import ClickClass
 from domain.ladder import AttemptFacts, MessageFacts
 from domain.plan import Plan
 from domain.proof import Difference, difference
-from domain.states import HANDED_OVER, Awaited
+from domain.states import Awaited
 
 _PAGE = 1000
 _LISTED_AT_MOST = 100
@@ -66,9 +67,6 @@ def progress(session: Session, run_id: UUID) -> Progress:
         of_run, Message.hold_reason.is_not(None), Message.ended_at.is_(None)
     )
     clicks = select(Click.click_class, func.count()).where(Click.run_id == run_id).group_by(Click.click_class)
-    handed_over = select(func.count(func.distinct(Attempt.message_id))).where(
-        Attempt.run_id == run_id, Attempt.state.in_(HANDED_OVER)
-    )
     return Progress(
         states=_states(session, run_id),
         awaiting=_count(session, of_run, Message.state == "sent", Message.ended_at.is_(None)),
@@ -76,7 +74,7 @@ def progress(session: Session, run_id: UUID) -> Progress:
         attempts=dict(attempts),
         clicks=dict(session.execute(clicks).all()),
         people_clicked=_count(session, of_run, Message.clicked_at.is_not(None)),
-        handed_over=session.scalar(handed_over) or 0,
+        handed_over=count_sent(session, [run_id])[run_id],
     )
 
 

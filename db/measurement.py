@@ -173,7 +173,9 @@ def _deliveries(session: Session, run_id: UUID, subjects: Sequence[str]) -> dict
             Message.ended_at,
             (Message.state == MessageState.HELD_OUT).label("would_have_been"),
             func.min(Attempt.claimed_at).label("tried_at"),
-            func.min(Attempt.claimed_at).filter(Attempt.state.in_(HANDED_OVER)).label("handed_over_at"),
+            func.min(Attempt.claimed_at)
+            .filter(Attempt.state.in_(HANDED_OVER) | Message.clicked_at.is_not(None))  # a click proves it too
+            .label("handed_over_at"),
         )
         .join(Message, (Message.run_id == AudienceRow.run_id) & (Message.recipient_id == AudienceRow.recipient_id))
         .outerjoin(Attempt, Attempt.message_id == Message.id)

@@ -54,8 +54,8 @@ class Arm:
         share = self.share
         binomial = self.subjects * share * (1 - share)
         if not binomial:
-            # All alike, so nothing can be seen of how groups vary: as if each group were one subject.
-            return self.subjects / self.groups
+            # All alike, so nothing can be seen of how groups vary: as if each effective group were one subject.
+            return self.subjects / self.effective_groups
         between = self.squared_helped - 2 * share * self.subjects_times_helped + share**2 * self.squared_subjects
         return max(1.0, between / binomial)
 

@@ -62,10 +62,7 @@ class Deliveries:
 
         Tries that all failed open one too: among the held out there are such people as well, and nobody knows whom.
         """
-        begun = [at for at in (self.handed_over_at, self.would_have_been_at) if at is not None]
-        if begun:
-            return min(begun)
-        return self.tried_at if self.ended else None
+        return self.handed_over_at or self.would_have_been_at or (self.tried_at if self.ended else None)
 
 
 def outcome(reading: Reading | None, opens_at: datetime, closes_at: datetime) -> Outcome:

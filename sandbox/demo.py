@@ -108,9 +108,10 @@ def _play(console: Console, order: DemoOrder, stack: Stack, world: World, began:
                 Visitors(run_id, owners, order.seed) as visitors,
                 closing(stack.dynamodb.client()) as tables,
                 LockChecks(tables, LOCKS_TABLE, LAST_CHECK_FIELD, world, order.seed) as checks,
+                ExitStack() as listening,
             ):
-                stack.fcm.on_accepted(visitors.push_accepted)
-                stack.fcm.on_accepted(checks.push_accepted)
+                for listener in (visitors.push_accepted, checks.push_accepted):
+                    listening.callback(stack.fcm.on_accepted(listener))
                 checks.by_themselves(CHECKED_AT_SECONDS)
                 with Live(console=console, auto_refresh=False) as live:
                     scene = _Scene(engine, run_id, live)

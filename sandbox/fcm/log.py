@@ -49,9 +49,16 @@ class PushLog:
             self._outcomes[outcome] += 1
             self._changed.notify_all()
 
-    def listen(self, listener: Callable[[AcceptedPush], None]) -> None:
+    def listen(self, listener: Callable[[AcceptedPush], None]) -> Callable[[], None]:
+        """What ends it."""
         with self._changed:
             self._listeners.append(listener)
+
+        def end() -> None:
+            with self._changed:
+                self._listeners.remove(listener)
+
+        return end
 
     def wait_for(self, outcome: str, times: int, timeout_seconds: float) -> None:
         with self._changed:

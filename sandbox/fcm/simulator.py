@@ -80,9 +80,12 @@ class FcmSimulator:
         """Whom else a client tried to call, such as `metadata.google.internal:443`."""
         return list(self._proxy.refused)
 
-    def on_accepted(self, listener: Callable[[AcceptedPush], None]) -> None:
-        """Called for each push, in the simulator's thread and before its answer: it must neither block nor raise."""
-        self._log.listen(listener)
+    def on_accepted(self, listener: Callable[[AcceptedPush], None]) -> Callable[[], None]:
+        """Called for each push, in the simulator's thread and before its answer: it must neither block nor raise.
+
+        Returns what ends it.
+        """
+        return self._log.listen(listener)
 
     def fail(self, pattern: str, fault: Fault, times: int | None = None) -> None:
         """Sends to addresses that contain `pattern` show the fault, `times` times, or until `heal`."""

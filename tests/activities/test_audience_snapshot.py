@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import DataError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
@@ -170,3 +171,11 @@ def test_a_snapshot_is_taken_once_whoever_asks_again(scene: Scene) -> None:
     assert again.scans == []
     assert scene.run(run_id).targeted == 1
     assert scene.proof(run_id).balanced
+
+
+def test_the_planner_knows_of_a_new_runs_rows_before_they_are_read_page_by_page(scene: Scene) -> None:
+    """Left to the statistics of earlier runs it would read the whole run for every page of recipients."""
+    take(scene, People([a_person(number, subject=f"lock-{number}") for number in range(120)]), scene.queued())
+    with scene.engine.connect() as connection:
+        known = text("select relname, reltuples from pg_class where relname in ('audience', 'messages')")
+        assert dict(connection.execute(known).all()) == {"audience": 120, "messages": 120}

@@ -8,12 +8,14 @@ from uuid import UUID
 import pytest
 
 from db.engine import transaction
+from db.facts import ClickHit, take_click
 from db.figures import RunFigures, campaign_figures
 from db.measurement import close_measurement
 from db.tables import Outcome
+from domain.clicks import ClickClass
 from domain.lift import Arm, compare
 from domain.states import FailureKind
-from tests.db.scene import Scene, a_plan, failed
+from tests.db.scene import UNKNOWN, Scene, a_plan, failed
 from tests.fakes import a_person
 
 OPENED = datetime(2026, 11, 16, 9, tzinfo=UTC)
@@ -71,6 +73,16 @@ def test_sent_failed_and_clicked_are_messages_and_sent_is_what_a_provider_accept
     assert (found.run_id, found.targeted, found.sent, found.failed, found.clicked) == (run_id, 5, 3, 1, 1)
     assert found.click_through_rate == pytest.approx(1 / 3)
     assert (found.effectiveness, found.lift) == (None, None)
+
+
+def test_a_click_proves_that_a_try_that_was_unknown_had_arrived(scene: Scene) -> None:
+    run_id = scene.opened(a_person(0), a_person(1), plan=a_plan("fcm", retries_unknown=False))
+    for message_id in scene.ids(run_id):
+        scene.send(message_id, outcome=UNKNOWN)
+    with transaction(scene.engine) as session:
+        take_click(session, ClickHit(ClickClass.PERSON, signed=True, message_id=scene.ids(run_id)[0]))
+    [found] = figures(scene)
+    assert (found.sent, found.clicked, found.click_through_rate) == (1, 1, 1.0)
 
 
 def test_where_nothing_was_sent_there_is_no_rate(scene: Scene) -> None:

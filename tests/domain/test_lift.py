@@ -79,7 +79,7 @@ def design_effect_from_subjects(groups: list[tuple[int, int]]) -> float:
         total += sum(one * other for one in residuals for other in residuals)
     subjects = sum(size for size, _ in groups)
     if share in {0, 1}:
-        return subjects / len(groups)
+        return sum(size * size for size, _ in groups) / subjects
     return max(1.0, total / (subjects * share * (1 - share)))
 
 

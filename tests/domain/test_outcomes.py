@@ -48,6 +48,6 @@ def test_without_a_try_there_is_no_window(*, ended: bool) -> None:
     assert Deliveries(0, 1, ended=ended).opens_at is None
 
 
-def test_a_subject_with_people_in_both_arms_is_in_neither() -> None:
+def test_a_subject_with_people_in_both_arms_is_in_neither_and_its_hand_over_counts() -> None:
     found = Deliveries(1, 1, ended=True, handed_over_at=LATE, would_have_been_at=OPENS)
-    assert (found.arm, found.opens_at) == (Arm.BOTH, OPENS)
+    assert (found.arm, found.opens_at) == (Arm.BOTH, LATE)

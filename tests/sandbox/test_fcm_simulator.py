@@ -227,9 +227,12 @@ def test_a_dry_run_is_checked_and_not_accepted(simulator: FcmSimulator, post: Po
 
 def test_a_device_hears_of_a_push_before_the_sender_does(simulator: FcmSimulator, post: Post) -> None:
     heard: list[AcceptedPush] = []
-    simulator.on_accepted(heard.append)
+    end = simulator.on_accepted(heard.append)
     post(a_message())
     assert heard == simulator.accepted
+    end()
+    post(a_message())
+    assert len(heard) == 1
 
 
 def test_a_record_says_when_the_request_had_arrived(simulator: FcmSimulator, post: Post) -> None:

@@ -1,6 +1,7 @@
 """Whether it helped, read when each window closes: on the real engine, with windows of seconds."""
 
 import asyncio
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -10,6 +11,7 @@ from sqlalchemy import update
 from temporalio.service import RPCError
 
 from activities.measuring import _look_again
+from campaigns.registry import Registry
 from db.engine import transaction
 from db.figures import RunFigures, campaign_figures
 from db.measurement import StillOpen
@@ -140,6 +142,31 @@ def test_a_source_that_is_away_is_named_and_waited_for(owners: Stage) -> None:
             figures = await measured(stage, started.run_id)
             assert figures.effectiveness
             assert figures.effectiveness.waits_because is None
+
+    asyncio.run(scenario())
+
+
+def test_a_fault_of_the_campaigns_own_code_is_named_and_the_reading_goes_on_when_it_is_mended(owners: Stage) -> None:
+    stage = owners
+    whole, faults = stage.registry["probe"].read_again, ["a bug"]
+
+    def read_again(people: object, subjects: Collection[str]) -> Mapping[str, Reading]:
+        if faults:
+            raise KeyError(faults[0])
+        assert whole
+        return whole(people, subjects)
+
+    stage.registry = Registry({"probe": replace(stage.registry["probe"], read_again=read_again)})
+
+    async def scenario() -> None:
+        async with stage.working():
+            stage.let_devices_acknowledge("fcm")
+            started = await stage.start(measured_for_seconds=1)
+            await stage.until("it says so", lambda: stage.run(started.run_id).measurement_reason is not None)
+            reason = stage.run(started.run_id).measurement_reason
+            assert reason == "the outcomes cannot be read (KeyError): see the worker's log"
+            faults.clear()
+            await measured(stage, started.run_id)
 
     asyncio.run(scenario())
 
