@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _CANNOT_START = 127
+_PASSED_ON = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
 _SUPERVISOR_ENDS_SECONDS = 5.0
 _NO_LONGER_THERE = (ProcessLookupError, PermissionError)  # the second is macOS's word for a group of zombies
 
@@ -158,6 +159,9 @@ def main() -> int:
     threading.Thread(target=_end_with_parent, args=(command, options), daemon=True).start()
     _report(command.pid)
     code = command.wait()
+    # From here on a signal has nobody to go to; at the interpreter's end it would end us with a code of its own.
+    for number in _PASSED_ON:
+        signal.signal(number, signal.SIG_IGN)
     _signal_group(command, signal.SIGKILL)  # what it left behind goes with it
     return code if code >= 0 else 128 - code
 
@@ -174,7 +178,7 @@ def _options() -> argparse.Namespace:
 
 def _pass_signals_on(command: "subprocess.Popen[bytes]", stop_signal: int) -> None:
     signal.signal(signal.SIGTERM, lambda _number, _frame: _signal_group(command, stop_signal))
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
+    for number in _PASSED_ON - {signal.SIGTERM}:
         signal.signal(number, lambda received, _frame: _signal_group(command, received))
 
 
