@@ -113,3 +113,14 @@ def test_a_missing_region_or_a_bad_endpoint_is_named_with_the_remedy(
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     with pytest.raises(DynamoDbUnreachableError, match="AWS credentials and region, and AWS_ENDPOINT_URL_DYNAMODB"):
         list(open_locks(connect=partial(dynamodb_client, region, endpoint)).stale(MONTH, SCAN))
+
+
+@pytest.mark.usefixtures("small_pages", "world")
+def test_a_table_that_vanishes_in_mid_scan_is_missing_and_no_short_audience(
+    client: DynamoDBClient, table: str, open_locks: Callable[..., Locks]
+) -> None:
+    pages = open_locks(segments=1).stale(MONTH, SCAN)
+    assert next(pages).bookmark
+    client.delete_table(TableName=table)
+    with pytest.raises(LocksTableMissingError, match=f"no table '{table}'.*LOCKS_TABLE"):
+        list(pages)
