@@ -211,6 +211,10 @@ def _run() -> int:
             _refuse(f"there is no parameter {name!r}" if unknown else f"parameter {name}: {problem['msg']}")
     except (ProblemError, SettingsError, UnreachableError, UnknownCampaignError) as error:
         _refuse(str(error))
+    except ModuleNotFoundError as error:
+        _refuse(
+            f"{error.name} is not installed here: `up` and `demo` need the sandbox, which a clone of the repository has"
+        )
     except RPCError as error:
         _refuse(f"Temporal refuses: {error} (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY)")
     return 1

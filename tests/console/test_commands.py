@@ -175,3 +175,14 @@ def test_a_database_that_cannot_hold_every_name_is_refused_with_the_remedy(
     assert f"/{name} (DATABASE_URL) is not encoded in UTF8" in said.err
     assert "TEMPLATE template0" in said.err
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_where_the_sandbox_is_not_installed_its_commands_say_so(
+    nowhere: Terminal, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """As in the image of a deployment."""
+    monkeypatch.setitem(sys.modules, f"sandbox.{command}", None)
+    said = nowhere(command)
+    assert said.code == 1
+    assert f"sandbox.{command} is not installed here: `up` and `demo` need the sandbox" in said.err
