@@ -1,7 +1,6 @@
 """Entry: a worker. It builds, registers, brings the schedules up to date, and runs until it is told to stop."""
 
 import asyncio
-import signal
 from typing import Any
 
 import structlog
@@ -22,7 +21,7 @@ from wiring import (
     connect_temporal,
 )
 from workflows.schedules import ensure_schedules
-from workflows.workers import WorkerParts, build_workers
+from workflows.workers import WorkerParts, build_workers, told_to_stop
 
 log = structlog.get_logger()
 
@@ -55,7 +54,7 @@ async def _serve(settings: Settings, engine: Engine) -> None:
     workers = build_workers(parts)
     running = asyncio.ensure_future(asyncio.gather(*(worker.run() for worker in workers)))
     log.info("worker_ready", channels=sorted(channels), campaigns=sorted(parts.registry.campaigns))
-    told: asyncio.Future[Any] = asyncio.ensure_future(_told_to_stop())
+    told: asyncio.Future[Any] = asyncio.ensure_future(told_to_stop())
     await asyncio.wait({running, told}, return_when=asyncio.FIRST_COMPLETED)
     log.info("worker_stops", note="sends under way are finished and recorded first")
     await asyncio.gather(*(worker.shutdown() for worker in workers))
@@ -71,13 +70,6 @@ async def _ensure_schedules(parts: WorkerParts) -> None:
         if error.status is not RPCStatusCode.INVALID_ARGUMENT:
             raise
         raise SettingsError(f"Temporal refuses a schedule, such as LOCK_BATTERY_SCHEDULE: {error}") from error
-
-
-async def _told_to_stop() -> None:
-    told = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    await told.wait()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from campaigns.campaign import Campaign
 from campaigns.registry import Registry
 from db.audience import add_messages, assign, close_snapshot, has_messages, refresh_statistics, store_rows
 from db.engine import transaction
@@ -27,6 +28,13 @@ TRIES_AT_MOST = 120
 class SourceOffError(ProblemError):
     def __init__(self, source: str) -> None:
         super().__init__(f"source {source!r} is off: see its settings")
+
+
+def source_of(campaign: Campaign[Any], sources: Mapping[str, Any]) -> Any:  # noqa: ANN401 - each campaign knows its own
+    """Raises SourceOffError."""
+    if campaign.source not in sources:
+        raise SourceOffError(campaign.source)
+    return sources[campaign.source]
 
 
 class Progress(BaseModel):
@@ -85,14 +93,13 @@ class AudienceSnapshot:
     def _store_audience(self, run: RunView) -> Progress:
         progress = _resumed()
         campaign = self._registry[run.campaign]
-        if campaign.source not in self._sources:
-            raise SourceOffError(campaign.source)
+        source = source_of(campaign, self._sources)
         parameters = campaign.parameters.model_validate(run.parameters)
         scan = Scan(as_of=run.started_at or run.created_at, bookmarks=progress.bookmarks)
         measured = self._plan(run.id).measured_for_seconds is not None
         with transaction(self._engine) as session:
             complete = has_messages(session, run.id)
-        for page in campaign.audience(parameters, self._sources[campaign.source], scan):
+        for page in campaign.audience(parameters, source, scan):
             if not complete:  # else the pages since the last heartbeat are read for their counts alone
                 self._store(run.id, page, measured=measured)
             progress = progress.after(page)

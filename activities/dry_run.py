@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from activities.audience import SourceOffError
+from activities.audience import source_of
 from activities.opening import freeze
 from campaigns.campaign import Campaign, Parameters
 from channels.interface import Channel
@@ -89,9 +89,7 @@ class DryRunner:
             parameters=parameters.model_dump(mode="json"),
             plan=plan,
         )
-        if campaign.source not in self.sources:
-            raise SourceOffError(campaign.source)
-        source = self.sources[campaign.source]
+        source = source_of(campaign, self.sources)
         for page in campaign.audience(parameters, source, Scan(as_of=run.started_at or run.created_at)):
             store_rows(session, run.id, page.recipients)
             prediction.left_out.update(page.left_out)

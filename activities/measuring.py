@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.audience import SourceOffError
+from activities.audience import source_of
 from activities.opening import NotMeasurableError
 from activities.orders import Measurement, MeasureOrder
 from campaigns.registry import Registry, UnknownCampaignError
@@ -90,9 +90,7 @@ class Measuring:
         campaign = self._registry[name]
         if campaign.read_again is None:
             raise NotMeasurableError(name)
-        if campaign.source not in self._sources:
-            raise SourceOffError(campaign.source)
-        return partial(campaign.read_again, self._sources[campaign.source])
+        return partial(campaign.read_again, source_of(campaign, self._sources))
 
 
 def _look_again(awaited: StillOpen, window: timedelta) -> timedelta:

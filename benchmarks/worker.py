@@ -4,7 +4,6 @@ At its end it writes down what only it knows: its threads' names, and what the S
 """
 
 import asyncio
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -25,7 +24,7 @@ from domain.hashing import AddressHasher
 from domain.tokens import Signer
 from sandbox.leash import Leash, leashed
 from workflows.schedules import ensure_schedules
-from workflows.workers import CHANNELS, WorkerParts, build_workers
+from workflows.workers import CHANNELS, WorkerParts, build_workers, told_to_stop
 
 _ROOT = Path(__file__).resolve().parent.parent
 SLOTS = 50
@@ -76,7 +75,7 @@ async def work(order: WorkerOrder) -> None:
     else:
         workers = await _ours(order, order.database_url, client, hand_overs, statements)
     running = asyncio.gather(*(worker.run() for worker in workers))
-    await _told_to_stop()
+    await told_to_stop()
     report = WorkerReport(
         threads={each.native_id: each.name for each in threading.enumerate() if each.native_id},
         statements=statements.costs,
@@ -105,13 +104,6 @@ async def _ours(
     )
     await ensure_schedules(client, parts.registry, parts.core_queue)  # Sweep is part of what is measured
     return build_workers(parts)
-
-
-async def _told_to_stop() -> None:
-    told = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    await told.wait()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import socket
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
@@ -15,8 +14,8 @@ from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
-import migrations
 from activities.queues import CORE
+from db.migrate import alembic_config
 from db.tables import SCHEMA
 from domain.problems import ProblemError
 
@@ -49,10 +48,7 @@ class NoWorkerError(ProblemError):
 
 def check_version(engine: Engine) -> None:
     """Raises WrongVersionError unless the database's tables are those of this program."""
-    config = Config()
-    (folder,) = migrations.__path__
-    config.set_main_option("script_location", folder)
-    wanted = ScriptDirectory.from_config(config).get_heads()
+    wanted = ScriptDirectory.from_config(alembic_config()).get_heads()
     try:
         with engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})

@@ -19,6 +19,8 @@ from domain.outcomes import Outcome as Result
 from domain.plan import Plan
 from domain.states import MessageState, RunState
 
+_STILL_OPEN = "still open: not all windows have closed"
+
 
 class _View(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -156,6 +158,7 @@ def _lift(run: Run, outcomes: OutcomeCounts) -> LiftView:
     held_out = outcomes.arms.get(ArmName.HELD_OUT, Arm())
     still_open = outcomes.unread or run.targeted is None or run.closed_at is None
     lift = None if still_open else compare(treated, held_out)
+    reason = _STILL_OPEN if still_open else _not_enough(treated, held_out)
     return LiftView(
         treated=treated.subjects,
         treated_share=treated.share if treated.subjects and not still_open else None,
@@ -165,11 +168,7 @@ def _lift(run: Run, outcomes: OutcomeCounts) -> LiftView:
         low=lift.low if lift else None,
         high=lift.high if lift else None,
         method=METHOD,
-        why=None
-        if lift
-        else "still open: not all windows have closed"
-        if still_open
-        else _not_enough(treated, held_out),
+        why=None if lift else reason,
         in_both=outcomes.in_both,
     )
 

@@ -31,6 +31,8 @@ class Window:
     subject: str
     opens_at: datetime
     closes_at: datetime
+    sent: bool
+    """As far as was known when it opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def open_windows(session: Session, run_id: UUID, window: timedelta, after: str, 
 def closed_windows(session: Session, run_id: UUID, limit: int) -> list[Window]:
     """Those that closed first come first."""
     closed = (
-        select(Outcome.subject, Outcome.opens_at, Outcome.closes_at)
+        select(Outcome.subject, Outcome.opens_at, Outcome.closes_at, Outcome.sent)
         .where(Outcome.run_id == run_id, text(WINDOW_OPENED), Outcome.closes_at <= func.clock_timestamp())
         .order_by(Outcome.closes_at)
         .limit(limit)
@@ -106,15 +108,20 @@ def store_outcomes(session: Session, run_id: UUID, windows: Sequence[Window], re
     """What the subjects of these windows show; one without a reading is gone."""
     now = session.scalars(select(func.clock_timestamp())).one()
     # Asked again: a try that was unknown when the window opened may have turned out to have been sent.
-    found = _deliveries(session, run_id, [window.subject for window in windows])
-    sent = [subject for subject, deliveries in found.items() if deliveries.handed_over_at is not None]
-    _update(session, run_id, [{"the_subject": subject, "sent": True} for subject in sent])
+    found = _deliveries(session, run_id, [window.subject for window in windows if not window.sent])
+    sent = {subject for subject, deliveries in found.items() if deliveries.handed_over_at is not None}
     rows = []
     for window in windows:
         reading = readings.get(window.subject)
-        result = outcome(reading, window.opens_at, window.closes_at)
-        after_at = reading.at if reading else None
-        rows.append({"the_subject": window.subject, "read_at": now, "after_at": after_at, "outcome": result})
+        rows.append(
+            {
+                "the_subject": window.subject,
+                "sent": window.sent or window.subject in sent,
+                "read_at": now,
+                "after_at": reading.at if reading else None,
+                "outcome": outcome(reading, window.opens_at, window.closes_at),
+            }
+        )
     _update(session, run_id, rows)
     note_measurement(session, run_id, None)
 
@@ -132,9 +139,10 @@ def close_measurement(session: Session, run_id: UUID) -> bool:
     run = session.get_one(Run, run_id)
     if run.measured_at is not None or run.closed_at is None:
         return run.measured_at is not None
-    counts = count_outcomes(session, [run_id])[run_id]
-    if counts.unread:
+    awaited = still_open(session, run_id)
+    if awaited.unopened or awaited.closes_at:
         return False
+    counts = count_outcomes(session, [run_id])[run_id]
     session.execute(
         update(Run)
         .where(Run.id == run_id)

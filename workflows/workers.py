@@ -1,5 +1,7 @@
 """The workers: one for the workflows and what they ask of the database, one for each channel."""
 
+import asyncio
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -115,3 +117,11 @@ def channel_worker(client: Client, core_queue: str, channel: str, slots: int, ad
         max_concurrent_activities=slots,
         graceful_shutdown_timeout=SHUTDOWN_GRACE,
     )
+
+
+async def told_to_stop() -> None:
+    """Until SIGINT or SIGTERM; for the one process that runs workers and nothing else."""
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    await told.wait()
