@@ -29,7 +29,7 @@ from db.runs import list_runs
 from domain.problems import ProblemError
 from domain.states import RunState
 from settings import SettingsError
-from wiring import UnreachableError, build_channels, build_hasher, build_registry, build_sources
+from wiring import UnreachableError, build_channels, build_hasher, build_house_rules, build_registry, build_sources
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(deployment.app)
@@ -84,7 +84,8 @@ def run(
         wanted = registry.parameters(campaign, parameters)  # a wrong word is answered before Temporal is waited for
         if dry_run:
             channels, sources = build_channels(desk.settings), build_sources(desk.settings, desk.engine)
-            runner = DryRunner(desk.engine, channels, sources, build_hasher(desk.settings))
+            hasher, rules = build_hasher(desk.settings), build_house_rules(desk.settings)
+            runner = DryRunner(desk.engine, channels, sources, hasher, rules)
             console.print(dry_run_view(runner.predict(registry[campaign], wanted)))
             return
         order = StartOrder(campaign, parameters, key, limit, desk.actor)

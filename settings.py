@@ -6,12 +6,13 @@ from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from domain.plan import HoldoutPercent, Zone
+from domain.plan import HoldoutPercent, Percent, Zone
+from domain.rules import USUAL_QUIET_HOURS, QuietHours
 
 SECRET_BYTES = 32
 _MAKE_ONE = "make one with `openssl rand -hex 32`"
@@ -78,6 +79,18 @@ def _is_address(url: str, *schemes: str) -> bool:
         return False
 
 
+def _quiet_hours(given: object) -> object:
+    """`21-8`, or `off`; anything else that is text is refused with the remedy."""
+    if not isinstance(given, str):
+        return given
+    if given == "off":
+        return None
+    begin, dash, end = given.partition("-")
+    if not (dash and begin.isdecimal() and end.isdecimal()):
+        raise ValueError("must be two whole hours such as 21-8, or off")
+    return {"begin": int(begin), "end": int(end)}
+
+
 Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
 DatabaseUrl = Annotated[str, AfterValidator(_a_postgresql_url)]
 HttpUrl = Annotated[str, AfterValidator(_an_http_url)]
@@ -105,6 +118,18 @@ class Settings(BaseSettings):
     """How long a start waits for Temporal and PostgreSQL before it gives up."""
     worker_slots: Annotated[int, Field(ge=1, le=50)] = 50
     """Sends at once in one worker."""
+
+    # The operator's own rules, for campaigns whose file says nothing of them
+    quiet_hours: Annotated[QuietHours | None, BeforeValidator(_quiet_hours), NoDecode] = USUAL_QUIET_HOURS
+    """In each recipient's zone, as `21-8`; `off`: none."""
+    canary_percent: Annotated[float, Field(gt=0, lt=100, allow_inf_nan=False)] | None = None
+    canary_watch_seconds: Annotated[int, Field(ge=0)] = 600
+    undo_seconds: Annotated[int, Field(gt=0)] | None = None
+    approval_above: Annotated[int, Field(ge=0)] | None = None
+    halt_failure_percent: Percent | None = None
+    halt_acknowledged_percent: Percent | None = None
+    halt_complaint_percent: Percent | None = None
+    halt_after: Annotated[int, Field(ge=1)] = 50
 
     # HTTP
     api_host: str = "127.0.0.1"

@@ -24,6 +24,8 @@ from channels.mqtt import MqttChannel
 from db.engine import create_database_engine
 from domain.hand_over import CHANNEL_TIMEOUT, PREPARE_TIMEOUT
 from domain.hashing import AddressHasher
+from domain.house_rules import HouseRules
+from domain.plan import Halt, Launch
 from domain.tokens import Signer
 from settings import Settings, SettingsError
 from sources.capacity import ReadCapacity
@@ -78,6 +80,24 @@ def build_links(settings: Settings) -> SignedLinks:
 
 def build_hasher(settings: Settings) -> AddressHasher:
     return AddressHasher(settings.address_hash_key.get_secret_value().encode())
+
+
+def build_house_rules(settings: Settings) -> HouseRules:
+    return HouseRules(
+        quiet_hours=settings.quiet_hours,
+        launch=Launch(
+            canary_percent=settings.canary_percent,
+            canary_watch_seconds=settings.canary_watch_seconds,
+            undo_seconds=settings.undo_seconds,
+            approval_above=settings.approval_above,
+        ),
+        halt=Halt(
+            failure_percent=settings.halt_failure_percent,
+            acknowledged_percent=settings.halt_acknowledged_percent,
+            complaint_percent=settings.halt_complaint_percent,
+            after=settings.halt_after,
+        ),
+    )
 
 
 def build_channels(settings: Settings) -> dict[str, Channel]:

@@ -15,6 +15,7 @@ from wiring import (
     build_channels,
     build_engine,
     build_hasher,
+    build_house_rules,
     build_links,
     build_registry,
     build_sources,
@@ -48,6 +49,7 @@ async def _serve(settings: Settings, engine: Engine) -> None:
         sources=build_sources(settings, engine),
         links=build_links(settings),
         hash_address=build_hasher(settings),
+        house_rules=build_house_rules(settings),
         slots=settings.worker_slots,
     )
     await _ensure_schedules(parts)

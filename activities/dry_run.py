@@ -19,6 +19,7 @@ from db.runs import open_run
 from db.situation import Situation, look
 from db.tables import Message as MessageRow
 from domain.hashing import AddressHasher
+from domain.house_rules import HouseRules
 from domain.ladder import Done, Send, Wait, next_step
 from domain.masking import mask
 from domain.message import Scan
@@ -61,6 +62,7 @@ class DryRunner:
     channels: Mapping[str, Channel]
     sources: Mapping[str, Any]
     hash_address: AddressHasher
+    house_rules: HouseRules
 
     def predict(self, campaign: Campaign[Any], parameters: Parameters) -> DryRun:
         """What a run started now would do first. Nothing is stored and nothing is sent."""
@@ -79,7 +81,7 @@ class DryRunner:
         self, session: Session, campaign: Campaign[Any], parameters: Parameters, prediction: DryRun
     ) -> UUID:
         wanted = campaign.plan(parameters)
-        plan = freeze(campaign, wanted, self.channels)
+        plan = freeze(campaign, wanted, self.channels, self.house_rules)
         prediction.off = [rung.channel for rung in wanted.ladder if rung.channel not in self.channels]
         run = open_run(
             session,

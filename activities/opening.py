@@ -13,9 +13,11 @@ from campaigns.registry import Registry, UnknownCampaignError
 from channels.interface import Channel
 from db.engine import transaction
 from db.runs import RunView, fail_run, open_run
+from domain.house_rules import HouseRules
 from domain.ids import run_id_of, slot_of
 from domain.plan import Plan
 from domain.problems import ProblemError
+from domain.rules import NeverOpensError
 
 
 class PlanUnfitError(ProblemError):
@@ -35,8 +37,8 @@ class NotMeasurableError(PlanUnfitError):
         )
 
 
-def freeze(campaign: Campaign[Any], plan: Plan, channels: Mapping[str, Channel]) -> Plan:
-    """The plan with what its channels declare about themselves, as it stays for the whole run.
+def freeze(campaign: Campaign[Any], plan: Plan, channels: Mapping[str, Channel], house_rules: HouseRules) -> Plan:
+    """The plan with what its channels declare and what the operator asks for, as it stays for the whole run.
 
     A channel that is off is no rung of it. Raises PlanUnfitError.
     """
@@ -49,14 +51,20 @@ def freeze(campaign: Campaign[Any], plan: Plan, channels: Mapping[str, Channel])
     )
     if not ladder:
         raise NoChannelError(rung.channel for rung in plan.ladder)
-    return plan.model_copy(update={"ladder": ladder})
+    try:
+        return house_rules.applied_to(plan.model_copy(update={"ladder": ladder}))
+    except NeverOpensError as error:
+        raise PlanUnfitError(str(error)) from error
 
 
 class Opening:
-    def __init__(self, engine: Engine, registry: Registry, channels: Mapping[str, Channel]) -> None:
+    def __init__(
+        self, engine: Engine, registry: Registry, channels: Mapping[str, Channel], house_rules: HouseRules
+    ) -> None:
         self._engine = engine
         self._registry = registry
         self._channels = channels
+        self._house_rules = house_rules
 
     @activity.defn
     def open_run(self, order: OpenOrder) -> OpenedRun:
@@ -68,7 +76,7 @@ class Opening:
         campaign = self._registry[order.run.campaign]
         wanted = campaign.plan(parameters)
         try:
-            plan = freeze(campaign, wanted, self._channels)
+            plan = freeze(campaign, wanted, self._channels, self._house_rules)
         except PlanUnfitError as error:
             self._open(order, parameters, wanted)
             self.fail_run(order.workflow_id, str(error))

@@ -21,6 +21,7 @@ from benchmarks.hand_overs import HandOvers
 from benchmarks.statements import StatementCost, Statements
 from db.engine import create_database_engine
 from domain.hashing import AddressHasher
+from domain.house_rules import NO_HOUSE_RULES
 from domain.tokens import Signer
 from sandbox.leash import Leash, leashed
 from workflows.schedules import ensure_schedules
@@ -100,6 +101,7 @@ async def _ours(
         sources={"invented": None},
         links=SignedLinks(Signer.of_secrets(secret), "https://click.example"),
         hash_address=AddressHasher(secret),
+        house_rules=NO_HOUSE_RULES,
         slots=order.slots,
     )
     await ensure_schedules(client, parts.registry, parts.core_queue)  # Sweep is part of what is measured

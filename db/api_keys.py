@@ -21,6 +21,12 @@ class Scope(StrEnum):
     VIEW = "view"
     OPERATE = "operate"
     """Start, pause, resume, cancel, release."""
+    APPROVE = "approve"
+    """Let a large run go that somebody else has started."""
+    BYPASS = "bypass"
+    """Start a run past people's frequency caps."""
+    PEOPLE = "people"
+    """See and change what is known of one person: why, suppressions, consents, erasure."""
     ACK = "ack"
     """Acknowledge any attempt, without its own token."""
 

@@ -35,6 +35,7 @@ class StandIns:
             "AWS_SECRET_ACCESS_KEY": "sandbox",
             "LOCKS_TABLE": _TABLE,
             "LOCK_LAST_CHECK_FIELD": _FIELD,
+            "QUIET_HOURS": "off",  # its people are invented, and do not sleep
         }
 
     @property

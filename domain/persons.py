@@ -5,8 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from domain.plan import Plan, SendWindow, is_zone
+from domain.plan import Plan, is_zone
+from domain.rules import SendWindow
 from domain.states import HoldReason
+
+
+PERSON = "person"
+"""In place of a channel: the hash is of a person's key, and covers all their addresses."""
 
 
 @dataclass(frozen=True, slots=True)

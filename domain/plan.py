@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from domain.rules import Cap, ConsentRule, Frozen, NeverOpensError, QuietHours, SendWindow, permitted_hours
 from domain.states import Awaited
 
 MAX_BATCH_SIZE = 200
@@ -35,11 +36,7 @@ def _a_zone(name: str) -> str:
 Zone = Annotated[str, AfterValidator(_a_zone)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Rung(_Frozen):
+class Rung(Frozen):
     """One way to reach a person, and how long to wait for an answer before the next."""
 
     channel: str
@@ -56,33 +53,52 @@ class Rung(_Frozen):
         return timedelta(seconds=self.ttl_seconds)
 
 
-class Cap(_Frozen):
-    """At most `count` messages handed over to one person in `days`, whatever became of them, over all campaigns."""
+class Launch(Frozen):
+    """What has to happen before a run sends to everybody."""
 
-    count: Annotated[int, Field(gt=0)]
-    days: Annotated[int, Field(gt=0)]
-
-
-class SendWindow(_Frozen):
-    """Whole hours of the recipient's local day in which a message may be handed over."""
-
-    opens: Annotated[int, Field(ge=0, le=23)]
-    closes: Annotated[int, Field(ge=1, le=24)]
-
-    @model_validator(mode="after")
-    def _opens_at_all(self) -> Self:
-        if self.opens >= self.closes:
-            raise ValueError(f"window {self.opens}-{self.closes} never opens: opens must be before closes")
-        return self
+    canary_percent: Annotated[float, Field(gt=0, lt=100, allow_inf_nan=False)] | None = None
+    """This share goes first; None: everybody at once."""
+    canary_watch_seconds: Annotated[int, Field(ge=0)] = 600
+    """For so long after all of the canary were handed over, the others wait, and go unless a threshold was passed."""
+    undo_seconds: Annotated[int, Field(gt=0)] | None = None
+    """Between the snapshot and the first send: time to think again."""
+    approval_above: Annotated[int, Field(ge=0)] | None = None
+    """A run with more messages waits until somebody else than who started it approves."""
 
 
-class Plan(_Frozen):
+Percent = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+
+
+class Halt(Frozen):
+    """Thresholds at which a run pauses by itself, and says which figure it was."""
+
+    failure_percent: Percent | None = None
+    """More failed than this, of all whose handing over was tried and has an outcome."""
+    acknowledged_percent: Percent | None = None
+    """Fewer acknowledged than this, of those who were to and whose time is up."""
+    complaint_percent: Percent | None = None
+    """More complaints than this (unsubscribed by this run's messages), of what a provider took."""
+    after: Annotated[int, Field(ge=1)] = 50
+    """No share is looked at before so many messages are in it."""
+
+
+class Plan(Frozen):
     ladder: Annotated[tuple[Rung, ...], Field(min_length=1)]
     awaits: frozenset[Awaited] = frozenset()
     window: SendWindow | None = None
     zone: Zone = "UTC"
     """Zone of a recipient whose own is not known."""
+    quiet_hours: QuietHours | None = None
+    """Left out, the operator's own apply; None: none."""
     caps: tuple[Cap, ...] = ()
+    priority: Annotated[int, Field(ge=0, le=9)] = 5
+    """Caps count what campaigns of the same or a higher priority have sent; 9 is the highest."""
+    bypass_frequency_caps: bool = False
+    """Set for one run, by somebody who may."""
+    consent: ConsentRule | None = None
+    launch: Launch = Launch()
+    """Left out, the operator's own applies, and so for `halt`."""
+    halt: Halt = Halt()
     valid_for_seconds: Annotated[int, Field(gt=0)] | None = None
     """No hand-over later than this after the run's start, in wall time."""
     max_lateness_seconds: Annotated[int, Field(ge=0)] | None = None
@@ -99,6 +115,14 @@ class Plan(_Frozen):
         channels = [rung.channel for rung in self.ladder]
         if len(channels) != len(set(channels)):
             raise ValueError(f"ladder {channels} names a channel twice: each channel is one rung")
+        return self
+
+    @model_validator(mode="after")
+    def _may_send_at_all(self) -> Self:
+        try:
+            permitted_hours(self.window, self.quiet_hours)
+        except NeverOpensError as error:
+            raise ValueError(str(error)) from error
         return self
 
     def rung(self, channel: str) -> Rung:

@@ -135,6 +135,7 @@ class Stack:
             "API_HOST": LOOPBACK,
             "API_PORT": str(port),
             "API_KEYS_REQUIRED": "false",
+            "QUIET_HOURS": "off",  # its people are invented, and do not sleep
             "CAMPAIGN_CLICK_URL": f"http://{LOOPBACK}:{port}",
             **self.fcm.environment,
             "MQTT_URL": self.broker.url,

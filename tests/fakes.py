@@ -14,8 +14,9 @@ from campaigns.campaign import Campaign, Parameters
 from channels.interface import ChannelFacts, Outgoing, Receipt
 from domain.message import AudiencePage, Message, Recipient, Scan
 from domain.outcomes import Reading
-from domain.plan import Cap, Plan, Rung
+from domain.plan import Plan, Rung
 from domain.problems import ProblemError
+from domain.rules import Cap
 from domain.states import Awaited
 
 Behaviour = Callable[[Outgoing, str], None]

@@ -24,6 +24,7 @@ from db.facts import TakenAcknowledgement, take_acknowledgement
 from db.ledger import Progress, Proof, progress, prove
 from db.runs import RunView, get_run
 from db.tables import Attempt, Message, Run
+from domain.house_rules import NO_HOUSE_RULES
 from domain.ids import message_id_of, message_workflow_id
 from tests.db.scene import HASHER, Row, Scene
 from tests.fakes import FakeChannel, FakeLinks, People, a_probe
@@ -56,6 +57,7 @@ class Stage:
             sources={"people": self.people},
             links=FakeLinks(),
             hash_address=HASHER,
+            house_rules=NO_HOUSE_RULES,
             slots=20,
             core_queue=self.queue,
         )

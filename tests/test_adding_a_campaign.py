@@ -24,6 +24,7 @@ from db.engine import create_database_engine, transaction
 from db.figures import RunFigures, campaign_figures
 from db.tables import Device, Message
 from domain.holdout import is_held_out
+from domain.house_rules import NO_HOUSE_RULES
 from domain.ids import run_workflow_id
 from domain.states import MessageState
 from sandbox.dynamodb import KEY, DynamoDbServer, create_locks_table, put_locks
@@ -206,7 +207,7 @@ def assert_measured(figures: RunFigures) -> None:
 
 
 def dry_run(winter: Winter, campaign: Campaign[Any], **parameters: object) -> DryRun:
-    runner = DryRunner(winter.engine, winter.channels, winter.sources, HASHER)
+    runner = DryRunner(winter.engine, winter.channels, winter.sources, HASHER, NO_HOUSE_RULES)
     return runner.predict(campaign, winter.registry.parameters(NAME, QUICK | parameters))
 
 

@@ -21,6 +21,7 @@ from campaigns.registry import Registry, find_campaigns
 from db.batches import NO_TEXT
 from db.engine import create_database_engine, transaction
 from db.runs import get_run, open_run
+from domain.house_rules import NO_HOUSE_RULES
 from tests.campaign_page import NAME, PAGE, code, commands, more_campaigns, write_campaign
 from tests.console.terminal import Terminal
 from tests.environment import COMPLETE
@@ -123,7 +124,7 @@ def refused_commands(drumbeat: Terminal) -> Iterator[str]:
 def unfit_plans(campaign: Campaign[Any]) -> Iterator[str]:
     for unfit in (campaign, replace(campaign, read_again=None)):
         with pytest.raises(PlanUnfitError) as refused:
-            freeze(unfit, unfit.plan(unfit.parameters()), {})
+            freeze(unfit, unfit.plan(unfit.parameters()), {}, NO_HOUSE_RULES)
         yield str(refused.value)
 
 

@@ -23,6 +23,7 @@ from campaigns.registry import Registry
 from channels.interface import Channel
 from domain.hand_over import SHUTDOWN_GRACE
 from domain.hashing import AddressHasher
+from domain.house_rules import HouseRules
 from workflows.campaign_run import CampaignRun
 from workflows.delivery_batch import DeliveryBatch
 from workflows.recipient_delivery import RecipientDelivery
@@ -51,6 +52,7 @@ class WorkerParts:
     sources: Mapping[str, Any]
     links: Links
     hash_address: AddressHasher
+    house_rules: HouseRules
     slots: int = 50
     """Sends at once on each channel."""
     core_queue: str = queues.CORE
@@ -65,7 +67,7 @@ def build_workers(parts: WorkerParts) -> list[Worker]:
 
 
 def core_activities(parts: WorkerParts) -> list[Callable[..., Any]]:
-    opening = Opening(parts.engine, parts.registry, parts.channels)
+    opening = Opening(parts.engine, parts.registry, parts.channels, parts.house_rules)
     snapshot = AudienceSnapshot(parts.engine, parts.registry, parts.sources)
     running = Running(parts.engine, parts.registry)
     measuring = Measuring(parts.engine, parts.registry, parts.sources)

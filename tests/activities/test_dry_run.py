@@ -17,6 +17,7 @@ from channels.interface import Channel
 from db.engine import create_database_engine, transaction
 from db.tables import Base, Suppression
 from domain.hashing import AddressHasher
+from domain.house_rules import NO_HOUSE_RULES
 from domain.message import AudiencePage, Scan
 from sandbox.dynamodb import DynamoDbServer, create_locks_table
 from sandbox.people import World, invent_world, seed_devices, seed_dynamodb, seed_mapping
@@ -63,7 +64,7 @@ def engine(postgres_server: PostgresServer, template_database: str, world: World
 
 def runner(engine: Engine, dynamodb: DynamoDbServer, *channels: Channel) -> DryRunner:
     locks = Locks(dynamodb.client, TABLE, FIELD, engine)
-    return DryRunner(engine, {channel.name: channel for channel in channels}, {"locks": locks}, HASHER)
+    return DryRunner(engine, {channel.name: channel for channel in channels}, {"locks": locks}, HASHER, NO_HOUSE_RULES)
 
 
 @pytest.fixture(scope="module")
@@ -191,11 +192,13 @@ def test_a_source_that_fails_leaves_nothing_behind(
 
     campaign = replace(CAMPAIGN, audience=break_off)
     with pytest.raises(BrokenOffError):
-        DryRunner(engine, {"fcm": a_channel("fcm")}, {"locks": locks}, HASHER).predict(campaign, LockBattery())
+        DryRunner(engine, {"fcm": a_channel("fcm")}, {"locks": locks}, HASHER, NO_HOUSE_RULES).predict(
+            campaign, LockBattery()
+        )
     assert rows(engine) == rows_before
 
 
 def test_a_source_that_is_off_is_named(engine: Engine) -> None:
-    runner = DryRunner(engine, {"fcm": a_channel("fcm")}, {}, HASHER)
+    runner = DryRunner(engine, {"fcm": a_channel("fcm")}, {}, HASHER, NO_HOUSE_RULES)
     with pytest.raises(SourceOffError, match="source 'locks' is off: see its settings"):
         runner.predict(CAMPAIGN, LockBattery())

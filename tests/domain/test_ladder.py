@@ -9,8 +9,9 @@ import pytest
 
 from domain.ladder import UNSETTLED_FOR, AttemptFacts, Done, MessageFacts, RunFacts, Send, Wait, following_channel
 from domain.persons import PersonFacts
-from domain.plan import Cap, Plan, Rung, SendWindow
+from domain.plan import Plan, Rung
 from domain.proof import difference
+from domain.rules import Cap, SendWindow
 from domain.states import AttemptState, Awaited, FailureKind, HoldReason, MessageState, RunState
 from tests.domain.virtual import MESSAGE, START, Answer, VirtualRun
 

@@ -6,8 +6,8 @@ import pytest
 
 from domain.ladder import Done, Wait
 from domain.persons import PersonFacts
-from domain.plan import SendWindow
 from domain.proof import difference
+from domain.rules import SendWindow
 from domain.states import HoldReason, MessageState
 from tests.domain.test_ladder import BOTH, FCM, HOUR, MQTT, a_plan, a_run
 from tests.domain.virtual import START

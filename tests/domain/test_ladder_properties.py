@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from domain.ladder import Done, MessageFacts, RunFacts, Send, Wait
 from domain.persons import PersonFacts
-from domain.plan import Cap, Plan, Rung, SendWindow
+from domain.plan import Plan, Rung
 from domain.proof import difference
+from domain.rules import Cap, SendWindow
 from domain.states import AttemptState, Awaited, FailureKind, HoldReason, MessageState, RunState, may_leave_its_end
 from tests.domain.virtual import MESSAGE, START, Answer, VirtualRun
 

@@ -14,6 +14,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from campaigns.registry import find_campaigns
 from db.engine import create_database_engine
+from domain.house_rules import NO_HOUSE_RULES
 from sandbox.dynamodb import REGION
 from sources import locks_table
 from sources.dynamodb import dynamodb_client
@@ -35,6 +36,7 @@ async def work(database_url: str, temporal_address: str, queue: str, endpoint: s
         sources={"locks": Locks(partial(dynamodb_client, REGION, endpoint, SEGMENTS), "locks", FIELD, engine)},
         links=FakeLinks(),
         hash_address=HASHER,
+        house_rules=NO_HOUSE_RULES,
         core_queue=queue,
     )
     await asyncio.gather(*(worker.run() for worker in build_workers(parts)))
