@@ -9,7 +9,6 @@ from domain.plan import Plan, is_zone
 from domain.rules import SendWindow
 from domain.states import HoldReason
 
-
 PERSON = "person"
 """In place of a channel: the hash is of a person's key, and covers all their addresses."""
 

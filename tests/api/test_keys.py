@@ -46,7 +46,7 @@ def test_a_key_is_shown_once_and_only_its_hash_is_kept(engine: Engine) -> None:
 
 
 def test_a_key_without_a_scope_is_not_made(engine: Engine) -> None:
-    with pytest.raises(ValueError, match="view, operate, ack"):
+    with pytest.raises(ValueError, match="view, operate, approve, bypass, people, ack"):
         make_key(engine)
 
 
