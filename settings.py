@@ -120,6 +120,8 @@ class Settings(BaseSettings):
     """Sends at once in one worker."""
 
     # The operator's own rules, for campaigns whose file says nothing of them
+    time_zone: Zone = "UTC"
+    """Of a recipient whose own is not known."""
     quiet_hours: Annotated[QuietHours | None, BeforeValidator(_quiet_hours), NoDecode] = USUAL_QUIET_HOURS
     """In each recipient's zone, as `21-8`; `off`: none."""
     canary_percent: Annotated[float, Field(gt=0, lt=100, allow_inf_nan=False)] | None = None

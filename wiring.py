@@ -84,6 +84,7 @@ def build_hasher(settings: Settings) -> AddressHasher:
 
 def build_house_rules(settings: Settings) -> HouseRules:
     return HouseRules(
+        zone=settings.time_zone,
         quiet_hours=settings.quiet_hours,
         launch=Launch(
             canary_percent=settings.canary_percent,

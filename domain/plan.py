@@ -87,7 +87,7 @@ class Plan(Frozen):
     awaits: frozenset[Awaited] = frozenset()
     window: SendWindow | None = None
     zone: Zone = "UTC"
-    """Zone of a recipient whose own is not known."""
+    """Of a recipient whose own is not known; left out, the operator's own."""
     quiet_hours: QuietHours | None = None
     """Left out, the operator's own apply; None: none."""
     caps: tuple[Cap, ...] = ()

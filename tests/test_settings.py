@@ -120,6 +120,18 @@ def test_a_missing_setting_names_itself_and_its_remedy(*, tmp_path: Path, name: 
         ),
         ("HOLDOUT_PERCENT", "-1", "0 holds nobody out"),
         ("HOLDOUT_PERCENT", "nan", "0 holds nobody out"),
+        ("TIME_ZONE", "Mars/Base", "Europe/Berlin"),
+        ("QUIET_HOURS", "at night", "21-8, or off"),
+        ("QUIET_HOURS", "21-24", "less than or equal to 23"),
+        ("QUIET_HOURS", "8-8", "none or all of the day"),
+        ("CANARY_PERCENT", "100", "less than 100"),
+        ("CANARY_WATCH_SECONDS", "-1", "greater than or equal to 0"),
+        ("UNDO_SECONDS", "0", "greater than 0"),
+        ("APPROVAL_ABOVE", "-1", "greater than or equal to 0"),
+        ("HALT_FAILURE_PERCENT", "0", "greater than 0"),
+        ("HALT_ACKNOWLEDGED_PERCENT", "101", "less than or equal to 100"),
+        ("HALT_COMPLAINT_PERCENT", "some", "number"),
+        ("HALT_AFTER", "0", "greater than or equal to 1"),
     ],
 )
 def test_an_unreadable_setting_names_itself_and_its_remedy(tmp_path: Path, name: str, value: str, remedy: str) -> None:

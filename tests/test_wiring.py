@@ -17,6 +17,8 @@ from structlog.testing import capture_logs
 from api.entry import build_app
 from campaigns.campaign import Schedule
 from domain.hand_over import CHANNEL_TIMEOUT, check_nesting
+from domain.plan import Halt, Launch
+from domain.rules import QuietHours
 from domain.tokens import TokenForgedError
 from sandbox.polling import wait_until
 from sandbox.ports import LOOPBACK, free_port
@@ -29,6 +31,7 @@ from wiring import (
     await_database,
     build_channels,
     build_engine,
+    build_house_rules,
     build_links,
     build_registry,
     build_signer,
@@ -191,6 +194,21 @@ def test_what_the_settings_say_of_a_campaign_is_its_default(tmp_path: Path) -> N
         "holdout_percent": 12.5,
     }
     assert registry.parameters("lock_battery", {"ttl_seconds": 5}).model_dump() == used | {"ttl_seconds": 5}
+
+
+def test_nobody_is_written_to_at_night_unless_the_operator_says_so(tmp_path: Path) -> None:
+    assert build_house_rules(settings_of(tmp_path)).quiet_hours == QuietHours(begin=21, end=8)
+    assert build_house_rules(settings_of(tmp_path, QUIET_HOURS="22-7")).quiet_hours == QuietHours(begin=22, end=7)
+    assert build_house_rules(settings_of(tmp_path, QUIET_HOURS="off")).quiet_hours is None
+
+
+def test_the_operators_rules_are_settings(tmp_path: Path) -> None:
+    launch = {"CANARY_PERCENT": "5", "CANARY_WATCH_SECONDS": "60", "UNDO_SECONDS": "30", "APPROVAL_ABOVE": "1000"}
+    halt = {"HALT_FAILURE_PERCENT": "20", "HALT_ACKNOWLEDGED_PERCENT": "50", "HALT_COMPLAINT_PERCENT": "0.5"}
+    rules = build_house_rules(settings_of(tmp_path, TIME_ZONE="Asia/Dhaka", HALT_AFTER="10", **launch, **halt))
+    assert rules.zone == "Asia/Dhaka"
+    assert rules.launch == Launch(canary_percent=5, canary_watch_seconds=60, undo_seconds=30, approval_above=1000)
+    assert rules.halt == Halt(failure_percent=20, acknowledged_percent=50, complaint_percent=0.5, after=10)
 
 
 def test_the_schedule_and_its_zone_are_settings(tmp_path: Path) -> None:
