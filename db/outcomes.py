@@ -11,7 +11,7 @@ from db import locks
 from db.decisions import Claim, Decision
 from db.situation import Situation, look_after_hand_over
 from db.tables import ATTEMPTS, MESSAGES, Attempt, Suppression
-from domain.backoff import next_try_at
+from domain.consequences import settled, with_attempt
 from domain.hashing import AddressHasher
 from domain.ladder import AttemptFacts, Wait, ending, following_channel, next_step, unfinished_state
 from domain.states import AttemptState, FailureKind, HoldReason, may_leave_its_end
@@ -65,40 +65,38 @@ def _settle(session: Session, situation: Situation, claim: Claim, outcome: Outco
                 update(Attempt).where(Attempt.id == claim.attempt_id).values(provider_id=outcome.provider_id)
             )
         return situation
-    settled = _settled(own, situation, outcome)
+    after = _settled(own, situation, outcome)
     session.execute(
         _SETTLE_ATTEMPT,
         {
             "of_attempt": claim.attempt_id,
             "old_state": own.state,
-            "state": settled.state,
-            "failure": settled.failure,
+            "state": after.state,
+            "failure": after.failure,
             "error_code": outcome.error_code,
             "error_text": outcome.error_text,
             "provider_id": outcome.provider_id,
             "settled_at": situation.now,
-            "deadline": settled.deadline,
-            "retry_at": settled.retry_at,
+            "deadline": after.deadline,
+            "retry_at": after.retry_at,
         },
     )
-    attempts = tuple(settled if attempt is own else attempt for attempt in situation.message.attempts)
-    return replace(situation, message=replace(situation.message, attempts=attempts))
+    return replace(situation, message=with_attempt(situation.message, after))
 
 
 def _settled(own: AttemptFacts, situation: Situation, outcome: Outcome) -> AttemptFacts:
     state, failure = _as_it_stands(own, outcome)
-    if outcome.state is AttemptState.SENT:
-        deadline = situation.run.clock.run_time(situation.now) + situation.plan.rung(own.channel).ttl
-        return replace(own, state=state, failure=failure, deadline=deadline)
-    retry_at = next_try_at(
+    after = settled(
+        situation.message,
+        own.number,
         outcome.state,
         outcome.failure,
-        sum(attempt.channel == own.channel for attempt in situation.message.attempts),
-        situation.message.id,
+        plan=situation.plan,
+        run=situation.run,
         now=situation.now,
         retry_after=outcome.retry_after,
     )
-    return replace(own, state=state, failure=failure, retry_at=retry_at)
+    return replace(after, state=state, failure=failure)
 
 
 def _as_it_stands(own: AttemptFacts, outcome: Outcome) -> tuple[AttemptState, FailureKind | None]:
