@@ -4,25 +4,21 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from activities.audience import source_of
-from activities.opening import freeze
+from activities.trial import try_snapshot
 from campaigns.campaign import Campaign, Parameters
 from channels.interface import Channel
-from db.audience import add_messages, assign, close_snapshot, store_rows
 from db.batches import recipient_of
-from db.runs import open_run
 from db.situation import Situation, look
 from db.tables import Message as MessageRow
 from domain.hashing import AddressHasher
 from domain.house_rules import HouseRules
 from domain.ladder import Done, Send, Wait, next_step
 from domain.masking import mask
-from domain.message import Scan
 
 SAMPLES = 20
 
@@ -66,41 +62,24 @@ class DryRunner:
 
     def predict(self, campaign: Campaign[Any], parameters: Parameters) -> DryRun:
         """What a run started now would do first. Nothing is stored and nothing is sent."""
-        prediction = DryRun(campaign.name)
-        with Session(self.engine) as session:
-            try:
-                # Reading the source takes as long as it takes; nobody else sees these rows or waits for them.
-                session.execute(text("set local idle_in_transaction_session_timeout = 0"))
-                run_id = self._rehearse_snapshot(session, campaign, parameters, prediction)
-                self._count_decisions(session, run_id, campaign, parameters, prediction)
-            finally:
-                session.rollback()
-        return prediction
-
-    def _rehearse_snapshot(
-        self, session: Session, campaign: Campaign[Any], parameters: Parameters, prediction: DryRun
-    ) -> UUID:
-        wanted = campaign.plan(parameters)
-        plan = freeze(campaign, wanted, self.channels, self.house_rules)
-        prediction.off = [rung.channel for rung in wanted.ladder if rung.channel not in self.channels]
-        run = open_run(
-            session,
-            workflow_id=f"dry-run:{uuid4()}",
-            campaign=campaign.name,
-            slot=f"dry-run-{uuid4()}",
-            parameters=parameters.model_dump(mode="json"),
-            plan=plan,
+        snapshot = try_snapshot(
+            self.engine,
+            campaign,
+            parameters,
+            channels=self.channels,
+            sources=self.sources,
+            house_rules=self.house_rules,
         )
-        source = source_of(campaign, self.sources)
-        for page in campaign.audience(parameters, source, Scan(as_of=run.started_at or run.created_at)):
-            store_rows(session, run.id, page.recipients)
-            prediction.left_out.update(page.left_out)
-            prediction.noted.update(page.noted)
-        assignment = assign(session, run.id)
-        while add_messages(session, run.id, [rung.channel for rung in plan.ladder], assignment=assignment):
-            pass
-        prediction.targeted = close_snapshot(session, run.id, prediction.left_out, prediction.noted)
-        return run.id
+        with snapshot as trial:
+            prediction = DryRun(
+                campaign.name,
+                trial.targeted,
+                left_out=trial.left_out,
+                noted=trial.noted,
+                off=trial.off,
+            )
+            self._count_decisions(trial.session, trial.run_id, campaign, parameters, prediction)
+        return prediction
 
     def _count_decisions(
         self, session: Session, run_id: UUID, campaign: Campaign[Any], parameters: Parameters, prediction: DryRun

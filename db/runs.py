@@ -118,6 +118,12 @@ def open_run(
     return begin_run(session, run_id_of(workflow_id), plan)
 
 
+def starts_at(session: Session, run_id: UUID, at: datetime) -> RunView:
+    """As if it were another time: for a run that is rolled back."""
+    session.execute(update(Run).where(Run.id == run_id).values(started_at=at))
+    return get_run(session, run_id)
+
+
 def has_run(session: Session, workflow_id: str) -> bool:
     return session.get(Run, run_id_of(workflow_id)) is not None
 
