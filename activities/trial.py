@@ -19,12 +19,15 @@ from db.audience import add_messages, assign, close_snapshot, store_rows
 from db.runs import RunView, open_run, plan_of, starts_at
 from domain.house_rules import HouseRules
 from domain.message import Scan
+from domain.plan import Launch, Plan
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     session: Session
     run_id: UUID
+    plan: Plan
+    """As the run would have it, launch with care included."""
     off: list[str]
     """Channels of the campaign that are off, and so no rungs."""
     targeted: int
@@ -58,13 +61,17 @@ def try_snapshot(
             session.execute(text("set local idle_in_transaction_session_timeout = 0"))
             slot = f"trial-{uuid4()}"
             values = parameters.model_dump(mode="json")
-            run = open_run(session, workflow_id=slot, campaign=campaign.name, slot=slot, parameters=values, plan=plan)
+            # All of its gates open at once: what is decided on the other side of them is what is asked for.
+            open_at_once = plan.model_copy(update={"launch": Launch()})
+            run = open_run(
+                session, workflow_id=slot, campaign=campaign.name, slot=slot, parameters=values, plan=open_at_once
+            )
             if at is not None:
                 run = starts_at(session, run.id, at)
             left_out, noted = _store_audience(session, run, campaign, parameters, source)
             targeted = _make_messages(session, run.id, left_out, noted, drawn_as)
             off = [rung.channel for rung in wanted.ladder if rung.channel not in channels]
-            yield Trial(session, run.id, off, targeted, left_out, noted)
+            yield Trial(session, run.id, plan, off, targeted, left_out, noted)
         finally:
             session.rollback()
 
