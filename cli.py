@@ -19,9 +19,10 @@ from activities.dry_run import DryRunner
 from activities.queues import CORE
 from activities.starting import StartOrder, start_and_write_down
 from campaigns.registry import UnknownCampaignError
-from console import deployment, figures
+from console import deployment, figures, resuming
 from console.desk import Desk, find_settings, open_desk
 from console.logs import log_to_standard_error
+from console.references import RunReference
 from console.views import campaigns_table, dry_run_view, proof_panel, run_panel, runs_table
 from db import control, ledger
 from db.engine import transaction
@@ -34,11 +35,11 @@ from wiring import UnreachableError, build_channels, build_hasher, build_house_r
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(deployment.app)
 app.add_typer(figures.app)
+app.add_typer(resuming.app)
 
 console = Console()
 errors = Console(stderr=True)
 
-RunReference = Annotated[str, typer.Argument(help="Its id, the beginning of it, or campaign-slot.")]
 LOOK_EVERY_SECONDS = 0.5
 TAKEN_UP_WITHIN_SECONDS = 10
 
@@ -131,18 +132,6 @@ def pause(reference: RunReference) -> None:
         paused = control.pause(desk.engine, found.id, desk.actor)
         desk.tell(found)
         console.print(f"{'Was paused already' if paused.already else 'Paused'}; {paused.in_flight} in flight.")
-
-
-@app.command()
-def resume(reference: RunReference) -> None:
-    """Go on; every deadline moves by the time paused."""
-    with open_desk(console) as desk:
-        found = desk.find(reference)
-        resumed = control.resume(desk.engine, found.id, desk.actor)
-        desk.tell(found, sweep=True)
-        console.print(
-            f"Resumed; {resumed.held} were held, deadlines have moved by {resumed.paused_seconds:.1f} s in all."
-        )
 
 
 @app.command()

@@ -63,6 +63,8 @@ class ControlOrder(_Frozen):
     """pause, resume or cancel."""
     actor: str = "temporal"
     reason: str | None = None
+    policy: str = "shift"
+    """Of a resume: a ClockPolicy."""
 
 
 class MeasureOrder(_Frozen):

@@ -14,6 +14,7 @@ from db import control, ledger
 from db.batches import count_backlog, next_batch, open_batch
 from db.engine import transaction
 from db.runs import RunView, get_run, move_on, plan_of
+from domain.clock import UnknownClockPolicyError, clock_policy
 from domain.message import Message, Recipient
 from domain.plan import Plan
 from domain.problems import RunIsBusyError, WrongStateError
@@ -79,13 +80,13 @@ class Running:
             if order.action == "pause":
                 control.pause(self._engine, order.run_id, order.actor, order.reason or "operator")
             elif order.action == "resume":
-                control.resume(self._engine, order.run_id, order.actor)
+                control.resume(self._engine, order.run_id, order.actor, clock_policy(order.policy))
             elif order.action == "cancel":
                 control.cancel(self._engine, order.run_id, order.actor)
             else:
                 raise ApplicationError(f"a run cannot {order.action!r}", non_retryable=True)
-        except WrongStateError as error:
-            raise ApplicationError(str(error), type="WrongStateError", non_retryable=True) from error
+        except (WrongStateError, UnknownClockPolicyError) as error:
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
         except RunIsBusyError as error:
             raise ApplicationError(str(error), type="RunIsBusyError") from error
 

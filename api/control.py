@@ -1,19 +1,22 @@
 """Pause, resume, cancel, release. The row is committed before the answer; the workflow is only nudged."""
 
-from typing import Annotated, Literal
+from dataclasses import asdict
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.keys import Operator
+from api.keys import Operator, Viewer
 from api.parts import Parts, PartsOf, RelayOf
 from api.problems import problems
 from api.relay import run_changed, sweep_now
 from api.runs import Reference
-from db import control
+from db import control, resuming
 from db.engine import transaction
+from db.resuming import ResumePreview
 from db.runs import RunView, find_run
+from domain.clock import ClockPolicy
 
 router = APIRouter(
     prefix="/api/v1/runs/{reference}", tags=["Control"], responses=problems(401, 403, 404, 409, 422, 503)
@@ -35,15 +38,23 @@ class PausedRun(_View):
 class ResumeOrder(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    policy: Literal["shift"] = "shift"
-    """Every deadline moves by the time paused."""
+    policy: ClockPolicy = ClockPolicy.SHIFT
+    """shift: every deadline moves by the time paused; keep: they stand, what is overdue goes to its next rung;
+    expire_overdue: they stand, and what is overdue ends."""
 
 
 class ResumedRun(_View):
+    policy: ClockPolicy
     paused_seconds: float
     """By how much the deadlines have moved, over all pauses."""
     held: int
     """Messages that waited for this, and go on now."""
+    awaiting: int
+    """Messages that were sent and whose deadline is still ahead."""
+    overdue: int
+    """Messages that were sent and whose deadline has passed: they go to their next rung, where there is one."""
+    ended: int
+    """Messages that were overdue and that this has ended."""
 
 
 class CancelledRun(_View):
@@ -77,14 +88,22 @@ def pause(reference: Reference, parts: PartsOf, relay: RelayOf, actor: Operator)
 
 @router.post("/resume")
 def resume(
-    reference: Reference, parts: PartsOf, relay: RelayOf, actor: Operator, _: ResumeOrder | None = None
+    reference: Reference, parts: PartsOf, relay: RelayOf, actor: Operator, order: ResumeOrder | None = None
 ) -> ResumedRun:
-    """Go on after a pause."""
+    """Go on after a pause. `resume-preview` says beforehand what each policy would do."""
     run = _run(parts, reference)
-    resumed = control.resume(parts.engine, run.id, actor)
+    resumed = control.resume(parts.engine, run.id, actor, (order or ResumeOrder()).policy)
     relay.put(run_changed(run.workflow_id))
     relay.put(sweep_now())
-    return ResumedRun(run_id=run.id, paused_seconds=resumed.paused_seconds, held=resumed.held)
+    return ResumedRun(run_id=run.id, **asdict(resumed))
+
+
+@router.get("/resume-preview")
+def preview_resume(reference: Reference, parts: PartsOf, _: Viewer) -> ResumePreview:
+    """What each policy of a resume would do, if it were now. Changes nothing."""
+    run = _run(parts, reference)
+    with transaction(parts.engine) as session:
+        return resuming.preview_resume(session, run.id)
 
 
 @router.post("/cancel")

@@ -12,11 +12,12 @@ from sqlalchemy import Engine, Select, case, exists, func, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from db import locks
+from db import locks, resuming
 from db.audit import write_audit
 from db.engine import transaction
 from db.runs import RunView
 from db.tables import Attempt, Message, Run
+from domain.clock import ClockPolicy, RunClock
 from domain.hand_over import HAND_OVER_LIMIT, HAND_OVER_MARGIN
 from domain.problems import NoSuchRunError, RunIsBusyError, WrongStateError
 from domain.states import AttemptState, MessageState, RunState
@@ -35,10 +36,17 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
+    policy: ClockPolicy
     paused_seconds: float
     """By how much the deadlines have moved, over all pauses."""
     held: int
     """Messages that waited for this, and go on now."""
+    awaiting: int
+    """Messages that were sent and whose deadline is still ahead."""
+    overdue: int
+    """Messages that were sent and whose deadline has passed: they go to their next rung, where there is one."""
+    ended: int
+    """Messages that were overdue and that this has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +70,20 @@ def pause(engine: Engine, run_id: UUID, actor: str, reason: str = "operator") ->
     return Paused(_wait_for_hand_overs(engine, run_id, now), already)
 
 
-def resume(engine: Engine, run_id: UUID, actor: str) -> Resumed:
-    """Go on; every deadline moves by the time paused. Whoever calls this wakes Sweep, which wakes the held."""
+def resume(engine: Engine, run_id: UUID, actor: str, policy: ClockPolicy = ClockPolicy.SHIFT) -> Resumed:
+    """Go on; the policy says what becomes of the deadlines. Whoever calls this wakes Sweep, which wakes the held."""
     with _held_run(engine, run_id, "resume") as (session, run, now):
         if run.state != RunState.PAUSED or run.paused_at is None:
             raise WrongStateError("resume", run.state, "only a paused run can be resumed")
-        total = run.paused_total + (now - run.paused_at)
+        clock = RunClock(run.paused_total, run.paused_at).resumed(now, policy)
         state = RunState.QUEUED if run.targeted is None else RunState.RUNNING
-        _set(session, run_id, state=state, state_reason=None, paused_at=None, paused_total=total)
-        write_audit(
-            session, actor, "resume", run_id, policy="shift", paused_seconds=(now - run.paused_at).total_seconds()
-        )
+        _set(session, run_id, state=state, state_reason=None, paused_at=None, paused_total=clock.paused_total)
+        ended = resuming.expire_overdue(session, run, now) if policy is ClockPolicy.EXPIRE_OVERDUE else 0
+        awaiting, overdue = resuming.count_sent(session, run_id, clock.run_time(now))
         held = _count(session, run_id, Message.hold_reason == "paused", Message.ended_at.is_(None))
-    return Resumed(total.total_seconds(), held)
+        paused_seconds = (now - run.paused_at).total_seconds()
+        write_audit(session, actor, "resume", run_id, policy=policy, paused_seconds=paused_seconds, ended=ended)
+    return Resumed(policy, clock.paused_total.total_seconds(), held, awaiting, overdue, ended)
 
 
 def cancel(engine: Engine, run_id: UUID, actor: str) -> Cancelled:

@@ -31,7 +31,7 @@ def settled(
     """The attempt of that number with its outcome: until when it is awaited, or when its channel is tried again."""
     own = next(attempt for attempt in message.attempts if attempt.number == number)
     if state is AttemptState.SENT:
-        deadline = run.clock.run_time(now) + plan.rung(own.channel).ttl
+        deadline = run.clock.deadline(now, plan.rung(own.channel).ttl)
         return replace(own, state=state, failure=failure, deadline=deadline)
     tries = sum(attempt.channel == own.channel for attempt in message.attempts)
     retry_at = next_try_at(state, failure, tries, message.id, now=now, retry_after=retry_after)

@@ -24,6 +24,7 @@ from db.facts import TakenAcknowledgement, take_acknowledgement
 from db.ledger import Progress, Proof, progress, prove
 from db.runs import RunView, get_run
 from db.tables import Attempt, Message, Run
+from domain.clock import ClockPolicy
 from domain.house_rules import NO_HOUSE_RULES
 from domain.ids import message_id_of, message_workflow_id
 from tests.db.scene import HASHER, Row, Scene
@@ -142,8 +143,8 @@ class Stage:
     async def pause(self, run_id: UUID) -> control.Paused:
         return await asyncio.to_thread(control.pause, self.engine, run_id, "test")
 
-    async def resume(self, run_id: UUID) -> control.Resumed:
-        return await asyncio.to_thread(control.resume, self.engine, run_id, "test")
+    async def resume(self, run_id: UUID, policy: ClockPolicy = ClockPolicy.SHIFT) -> control.Resumed:
+        return await asyncio.to_thread(control.resume, self.engine, run_id, "test", policy)
 
     async def cancel(self, run_id: UUID) -> control.Cancelled:
         return await asyncio.to_thread(control.cancel, self.engine, run_id, "test")

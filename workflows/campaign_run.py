@@ -66,8 +66,8 @@ class CampaignRun:
         await self._change("pause", reason)
 
     @workflow.signal
-    async def resume(self) -> None:
-        await self._change("resume")
+    async def resume(self, policy: str = "shift") -> None:
+        await self._change("resume", policy=policy)
 
     @workflow.signal
     async def cancel(self) -> None:
@@ -171,9 +171,10 @@ class CampaignRun:
         await workflow.wait_condition(workflow.all_handlers_finished)
         workflow.continue_as_new(order)
 
-    async def _change(self, action: str, reason: str | None = None) -> None:
+    async def _change(self, action: str, reason: str | None = None, policy: str = "shift") -> None:
         await workflow.wait_condition(lambda: self._opened)
-        change = ControlOrder(run_id=run_id_of(workflow.info().workflow_id), action=action, reason=reason)
+        run_id = run_id_of(workflow.info().workflow_id)
+        change = ControlOrder(run_id=run_id, action=action, reason=reason, policy=policy)
         # One after the other, in the order in which they were typed: a resume must not overtake its pause.
         async with self._changing:
             try:

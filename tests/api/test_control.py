@@ -53,6 +53,38 @@ def test_a_resume_nudges_the_run_and_wakes_the_sweep(api: TestClient, engine: En
     assert {temporal.next_signal(), temporal.next_signal()} == {(workflow_id, "run_changed"), ("sweep", "trigger")}
 
 
+def test_a_resume_answers_by_its_policy_with_counts(api: TestClient, engine: Engine) -> None:
+    sent = add_sent_message(engine)
+    api.post(control("pause"))
+
+    assert api.get(control("resume-preview")).json()["policies"] == [
+        {"policy": "shift", "awaiting": 1, "next_rung": 0, "ended": 0},
+        {"policy": "keep", "awaiting": 1, "next_rung": 0, "ended": 0},
+        {"policy": "expire_overdue", "awaiting": 1, "next_rung": 0, "ended": 0},
+    ]
+    assert api.post(control("resume"), json={"policy": "keep"}).json() == {
+        "run_id": str(sent.run_id),
+        "policy": "keep",
+        "paused_seconds": 0.0,
+        "held": 0,
+        "awaiting": 1,
+        "overdue": 0,
+        "ended": 0,
+    }
+    audit = [entry.details for entry in stored(engine, AuditEntry) if entry.action == "resume"]
+    assert [details["policy"] for details in audit] == ["keep"]
+
+
+def test_the_resume_of_a_run_that_is_not_paused_cannot_be_previewed(api: TestClient, engine: Engine) -> None:
+    add_run(engine)
+
+    answer = api.get(control("resume-preview"))
+
+    assert answer.status_code == 409
+    assert answer.json()["type"] == "/docs#wrong-state"
+    assert "only a paused run" in answer.json()["detail"]
+
+
 def test_stops_hold_while_temporal_is_away(api: TestClient, engine: Engine, temporal: TemporalDouble) -> None:
     temporal.away = True
     add_run(engine)

@@ -85,6 +85,46 @@ def test_a_paused_run_goes_on(drumbeat: Terminal, engine: Engine) -> None:
     assert state_of(engine, run_id) == RunState.RUNNING
 
 
+@pytest.mark.parametrize(
+    ("clock", "said"),
+    [
+        ("keep", "Resumed; 0 were held, deadlines stand; 0 are overdue and go to their next rung, where there is one."),
+        ("expire_overdue", "Resumed; 0 were held, deadlines stand; 0 were overdue and have ended."),
+    ],
+)
+def test_a_paused_run_goes_on_by_another_clock(drumbeat: Terminal, engine: Engine, clock: str, said: str) -> None:
+    run_id, _ = add_run(engine)
+    drumbeat("pause", str(run_id))
+    assert drumbeat("resume", str(run_id), "--clock", clock).out == f"{said}\n"
+    assert [entry.details["policy"] for entry in stored(engine, AuditEntry) if entry.action == "resume"] == [clock]
+
+
+def test_a_clock_that_there_is_not_is_refused_before_anything_is_done(drumbeat: Terminal, engine: Engine) -> None:
+    run_id, _ = add_run(engine)
+    drumbeat("pause", str(run_id))
+    said = drumbeat("resume", str(run_id), "--clock", "forget")
+    assert said.code == 2
+    assert all(word in said.err for word in ("--clock", "forget", "shift", "keep", "expire_overdue"))
+    assert state_of(engine, run_id) == RunState.PAUSED
+
+
+def test_a_preview_of_a_resume_shows_each_clock_and_changes_nothing(drumbeat: Terminal, engine: Engine) -> None:
+    sent = add_sent_message(engine)
+    refused = drumbeat("resume", str(sent.run_id), "--preview")
+    assert (refused.code, "only a paused run" in refused.err) == (1, True)
+    drumbeat("pause", str(sent.run_id))
+    said = drumbeat("resume", str(sent.run_id), "--preview")
+    assert said.code == 0
+    rows = [line.split()[:4] for line in said.out.splitlines()]
+    assert [row for row in rows if row[:1] in (["shift"], ["keep"], ["expire_overdue"])] == [
+        ["shift", "1", "0", "0"],
+        ["keep", "1", "0", "0"],
+        ["expire_overdue", "1", "0", "0"],
+    ]
+    assert "Nothing was changed" in said.out
+    assert state_of(engine, sent.run_id) == RunState.PAUSED
+
+
 def test_a_run_that_is_not_paused_cannot_be_resumed(drumbeat: Terminal, engine: Engine) -> None:
     run_id, _ = add_run(engine)
     said = drumbeat("resume", str(run_id))

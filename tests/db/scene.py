@@ -137,6 +137,10 @@ class Scene:
         with transaction(self.engine) as session:
             session.execute(update(Message).where(Message.id == message_id).values(**values))
 
+    def set_attempt(self, attempt_id: UUID, **values: object) -> None:
+        with transaction(self.engine) as session:
+            session.execute(update(Attempt).where(Attempt.id == attempt_id).values(**values))
+
     def erase(self, message_id: UUID) -> None:
         with transaction(self.engine) as session:
             session.execute(delete(Message).where(Message.id == message_id))

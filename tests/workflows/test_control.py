@@ -147,6 +147,37 @@ def test_a_signal_that_is_refused_does_not_end_the_run(stage: Stage) -> None:
     asyncio.run(scenario())
 
 
+def test_a_resume_typed_at_temporal_takes_a_clock_policy_and_refuses_a_word_that_is_none(stage: Stage) -> None:
+    stage.people.recipients = [a_person(0)]
+
+    async def scenario() -> None:
+        async with stage.working():
+            started = await stage.start(ttl_seconds=1)
+            run_id, handle = started.run_id, stage.client.get_workflow_handle(started.workflow_id)
+            await stage.all_are(run_id, state="sent")
+            await handle.signal("pause")
+            await stage.all_are(run_id, hold_reason="paused")
+            await handle.signal("resume", "forget")
+            await handle.signal("run_changed")
+            await stage.until("the next signal is obeyed too", lambda: refused(stage, started.workflow_id))
+            assert stage.run(run_id).state is RunState.PAUSED
+            await handle.signal("resume", "expire_overdue")
+            assert (await handle.result())["state"] == "closed"
+            assert stage.proof(run_id).states == {"expired": 1}
+            [entry] = stage.stored(AuditEntry, run_id=run_id, action="resume")
+            assert (entry.actor, entry.details["policy"]) == ("temporal", "expire_overdue")
+            assert not stage.channels["mqtt"].calls
+
+    asyncio.run(scenario())
+
+
+def refused(stage: Stage, workflow_id: str) -> bool:
+    history = asyncio.run(stage.history(workflow_id))
+    causes = [event.activity_task_failed_event_attributes.failure.cause for event in history]
+    failures = [event.activity_task_failed_event_attributes.failure.message for event in history]
+    return any("no clock policy 'forget'" in str(each) for each in [*causes, *failures])
+
+
 def test_signals_that_come_together_are_obeyed_in_the_order_in_which_they_were_typed(stage: Stage) -> None:
     """They wait for a worker, and all arrive in one step of the workflow."""
     stage.people.recipients = [a_person(0)]
