@@ -19,7 +19,7 @@ from activities.dry_run import DryRunner
 from activities.queues import CORE
 from activities.starting import StartOrder, start_and_write_down
 from campaigns.registry import UnknownCampaignError
-from console import deployment, figures, resuming
+from console import deployment, figures, resuming, suppressions
 from console.desk import Desk, find_settings, open_desk
 from console.logs import log_to_standard_error
 from console.references import RunReference
@@ -36,6 +36,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(deployment.app)
 app.add_typer(figures.app)
 app.add_typer(resuming.app)
+app.add_typer(suppressions.app, name="suppress")
 
 console = Console()
 errors = Console(stderr=True)

@@ -41,6 +41,8 @@ class Links(Protocol):
 
     def click_url(self, message_id: UUID) -> str: ...
 
+    def unsubscribe_url(self, message_id: UUID) -> str: ...
+
     def ack_token(self, attempt_id: UUID) -> str: ...
 
 
@@ -125,6 +127,7 @@ class Delivery:
             ttl_seconds=claim.ttl_seconds,
             ack_token=self._links.ack_token(claim.attempt_id),
             click_url=self._links.click_url(claim.message_id),
+            unsubscribe_url=self._links.unsubscribe_url(claim.message_id),
         )
 
 

@@ -6,7 +6,20 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from api import acknowledgements, campaigns, clicks, control, figures, health, home, metrics, reference, runs
+from api import (
+    acknowledgements,
+    campaigns,
+    clicks,
+    control,
+    figures,
+    health,
+    home,
+    metrics,
+    reference,
+    runs,
+    suppressions,
+    unsubscribe,
+)
 from api.bounds import Fence, MovingWindow
 from api.pages import ASSETS
 from api.parts import Parts, Temporal
@@ -17,10 +30,25 @@ __all__ = ["Parts", "create_app"]
 
 VERSION = "0.1.0"
 _ABOUT = "Durable customer campaigns: every message ends in a known state, and you can prove it."
+_ROUTERS = (
+    campaigns,
+    figures,
+    runs,
+    control,
+    suppressions,
+    acknowledgements,
+    clicks,
+    unsubscribe,
+    home,
+    health,
+    metrics,
+    reference,
+)
 _TAGS = [
     {"name": "Campaigns", "description": "What can be run."},
     {"name": "Runs", "description": "Started, listed, shown, proven."},
     {"name": "Control", "description": "Pause, resume, cancel, release."},
+    {"name": "People", "description": "What is known of one person, and who gets nothing."},
     {"name": "Devices", "description": "What devices say."},
     {"name": "Links", "description": "Where links in messages lead."},
     {"name": "Health", "description": "For monitoring."},
@@ -46,7 +74,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.metrics = metrics.make_registry(parts.engine, app.state.relay, app.state.window)
     app.add_middleware(Fence, too_large=too_large)
     register_problems(app)
-    for module in (campaigns, figures, runs, control, acknowledgements, clicks, home, health, metrics, reference):
+    for module in _ROUTERS:
         app.include_router(module.router)
     describe_problems(app)
     app.mount("/assets", StaticFiles(directory=ASSETS))

@@ -46,10 +46,14 @@ class MovingWindow:
 
     def admits(self, request: Request) -> bool:
         """Whether this one is within the bound; counted only where it is."""
-        client, now = client_of(request), self._clock()
+        return self.has_room_for(client_of(request))
+
+    def has_room_for(self, whom: str) -> bool:
+        """The same for whatever else is bounded by itself."""
+        now = self._clock()
         with self._lock:
-            recent = self._requests.setdefault(client, deque(maxlen=self._limit))
-            self._requests.move_to_end(client)
+            recent = self._requests.setdefault(whom, deque(maxlen=self._limit))
+            self._requests.move_to_end(whom)
             if len(self._requests) > self._remembered:
                 self._requests.popitem(last=False)
             if len(recent) == self._limit and recent[0] > now - self._seconds:

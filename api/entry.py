@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from api.app import create_app
 from api.parts import Parts
 from settings import Settings, read_settings
-from wiring import await_database, build_engine, build_registry, build_signer, connect_temporal
+from wiring import await_database, build_engine, build_hasher, build_registry, build_signer, connect_temporal
 
 SHUTDOWN_SECONDS = 10
 
@@ -23,6 +23,7 @@ def build_app(settings: Settings) -> FastAPI:
             connect=partial(connect_temporal, settings, patience_seconds=0),
             signer=build_signer(settings),
             registry=build_registry(settings),
+            hash_address=build_hasher(settings),
             api_keys_required=settings.api_keys_required,
             click_landing_url=settings.click_landing_url,
             too_fast_seconds=settings.click_too_fast_seconds,

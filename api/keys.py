@@ -70,3 +70,4 @@ def _from_another_page(request: Request) -> bool:
 
 Viewer = Annotated[str, Depends(_needs(Scope.VIEW))]
 Operator = Annotated[str, Depends(_needs(Scope.OPERATE))]
+OfPeople = Annotated[str, Depends(_needs(Scope.PEOPLE))]

@@ -14,6 +14,7 @@ from api.bounds import MovingWindow
 from api.relay import Relay
 from campaigns.registry import Registry
 from domain.clicks import TOO_FAST_SECONDS
+from domain.hashing import AddressHasher
 from domain.problems import ProblemError
 from domain.tokens import Signer
 
@@ -39,6 +40,7 @@ class Parts:
     """Yields a client of Temporal, or raises; asked for again after a failure."""
     signer: Signer
     registry: Registry
+    hash_address: AddressHasher
     core_queue: str = CORE
     api_keys_required: bool = True
     click_landing_url: str | None = None

@@ -8,7 +8,10 @@ from activities.starting import BadKeyError
 from api.bounds import SECURITY_HEADERS
 from api.parts import TemporalUnavailableError
 from campaigns.registry import UnknownCampaignError
+from db.suppressions import NotSuppressedError
+from domain.addresses import BadAddressError
 from domain.problems import NoSuchMessageError, NoSuchRunError, ProblemError, RunIsBusyError, WrongStateError
+from domain.suppression import BadReasonError
 
 
 class NoKeyError(ProblemError):
@@ -64,6 +67,9 @@ KINDS: Mapping[type[Exception], Kind] = {
     NoSuchMessageError: Kind(HTTPStatus.NOT_FOUND, "no-such-message", "This run has no such message."),
     NoSuchAttemptError: Kind(HTTPStatus.NOT_FOUND, "no-such-attempt", "Never made, or erased since."),
     UnknownCampaignError: Kind(HTTPStatus.NOT_FOUND, "unknown-campaign", "GET /api/v1/campaigns lists them."),
+    NotSuppressedError: Kind(HTTPStatus.NOT_FOUND, "not-suppressed", "It is not on the suppression list."),
+    BadAddressError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-address", "`detail` names the field and the remedy."),
+    BadReasonError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-reason", "A word of ours, or a provider's code."),
     WrongStateError: Kind(HTTPStatus.CONFLICT, "wrong-state", "The run's `state` does not allow this."),
     KeyUsedOtherwiseError: Kind(
         HTTPStatus.CONFLICT, "idempotency-key-used", "Another run was started with this Idempotency-Key."

@@ -42,6 +42,10 @@ def clicked(message_id: UUID) -> Nudge:
     return Nudge("clicked", str(message_id), partial(nudge, message_id=message_id, signal="clicked"))
 
 
+def look_again(message_id: UUID) -> Nudge:
+    return Nudge("look_again", str(message_id), partial(nudge, message_id=message_id, signal="look_again"))
+
+
 def run_changed(workflow_id: str) -> Nudge:
     return Nudge("run_changed", workflow_id, partial(nudge_run, workflow_id=workflow_id))
 

@@ -37,6 +37,8 @@ class Outgoing:
     """What is left of the rung's time: the provider need not keep the message longer."""
     ack_token: str
     click_url: str | None = None
+    unsubscribe_url: str | None = None
+    """GET asks, POST does: fit for a List-Unsubscribe header (RFC 8058)."""
     data: Mapping[str, str] = field(default_factory=dict)
 
 

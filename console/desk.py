@@ -3,10 +3,11 @@
 import asyncio
 import getpass
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+from uuid import UUID
 
 from psycopg.errors import UndefinedColumn, UndefinedTable
 from rich.console import Console
@@ -15,7 +16,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from activities.nudging import nudge_run, wake_sweep
+from activities.nudging import nudge, nudge_run, wake_sweep
 from db.engine import transaction
 from db.runs import RunView, find_run
 from domain.problems import ProblemError
@@ -63,14 +64,29 @@ class Desk:
     def tell(self, run: RunView, *, sweep: bool = False) -> None:
         """The row is committed and holds; that Temporal hears of it now and not in a minute is a courtesy."""
 
-        async def nudge() -> None:
-            client = await connect_temporal(self.settings, patience_seconds=COURTESY_SECONDS)
+        async def nudge_it(client: Client) -> None:
             await nudge_run(client, run.workflow_id)
             if sweep:
                 await wake_sweep(client)
 
+        self._as_a_courtesy(nudge_it)
+
+    def call_up(self, message_ids: Collection[UUID]) -> None:
+        """The same, for the workflows of these messages."""
+
+        async def nudge_all(client: Client) -> None:
+            for message_id in message_ids:
+                await nudge(client, message_id, "look_again")
+
+        if message_ids:
+            self._as_a_courtesy(nudge_all)
+
+    def _as_a_courtesy(self, tell: Callable[[Client], Awaitable[None]]) -> None:
+        async def told_soon() -> None:
+            await tell(await connect_temporal(self.settings, patience_seconds=COURTESY_SECONDS))
+
         try:
-            asyncio.run(nudge())
+            asyncio.run(told_soon())
         except (UnreachableError, RPCError) as error:
             told = f"It holds; Temporal will notice when it is back: {error}"
             self.console.print(told, style="yellow", markup=False, highlight=False)

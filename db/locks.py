@@ -43,6 +43,11 @@ def hold_to_decide(session: Session, run_id: UUID, person_key: str | None, messa
         raise RuntimeError("not all locks were taken: this PostgreSQL writes void otherwise than as ''")
 
 
+def hold_person(session: Session, person_key: str) -> None:
+    """Whoever changes what this person may be sent: waits for the claims in flight, lets no later one through."""
+    session.execute(_EXCLUSIVE, {"key": _key("person", person_key)})
+
+
 def hold_message(session: Session, message_id: UUID) -> None:
     session.execute(_EXCLUSIVE, {"key": _key("message", str(message_id))})
 

@@ -2,10 +2,14 @@
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass, field
+
+from domain.addresses import normalised
 
 KEY_BYTES = 32
 """The least that a key may have."""
+HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,4 +23,14 @@ class AddressHasher:
             )
 
     def __call__(self, channel: str, address: str) -> str:
-        return hmac.new(self.key, f"{channel}\0{address}".encode(), hashlib.sha256).hexdigest()
+        """The same for all spellings of one address; under the channel `person` it is a person's key."""
+        return self._hash(f"{channel}\0{normalised(channel, address)}")
+
+    @property
+    def key_id(self) -> str:
+        """Tells lists apart that were hashed with other keys, and says nothing of the key."""
+        return self._hash("\0key id")[:8]
+
+    def _hash(self, text: str) -> str:
+        # Half characters, which JSON can carry, are hashed like all others.
+        return hmac.new(self.key, text.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()

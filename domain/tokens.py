@@ -18,7 +18,9 @@ CLICK_TOKEN_LENGTH = 51
 _VERSION = 1
 _MAC_BYTES = 16  # half of SHA-256, the least that RFC 2104 allows, and short enough for an SMS
 _CLICK = struct.Struct(">BB16sI")  # version, key id, message id, expiry in epoch seconds
+_UNSUBSCRIBE = struct.Struct(">BB16s")  # version, key id, message id
 _CLICK_PURPOSE = b"drumbeat click link"
+_UNSUBSCRIBE_PURPOSE = b"drumbeat unsubscribe link"
 _ACK_PURPOSE = b"drumbeat acknowledgement"
 _ID_PURPOSE = b"drumbeat key id"
 _LATEST = 2**32 - 1
@@ -78,6 +80,21 @@ class Signer:
             raise TokenForgedError(f"version {version} of a link is not known")
         if now.timestamp() >= expiry:
             raise TokenExpiredError(UUID(bytes=message_id), expiry)
+        return UUID(bytes=message_id)
+
+    def unsubscribe_token(self, message_id: UUID) -> str:
+        """46 characters that are safe in a path. They do not expire: a person may say no at any time."""
+        signed = _UNSUBSCRIBE.pack(_VERSION, self.current, message_id.bytes)
+        return _encode(signed + self._mac(self.current, _UNSUBSCRIBE_PURPOSE, signed))
+
+    def read_unsubscribe_token(self, token: str) -> UUID:
+        """The id of the message that it came with. Raises TokenForgedError."""
+        raw = _decode(token, _UNSUBSCRIBE.size + _MAC_BYTES)
+        signed, mac = raw[: _UNSUBSCRIBE.size], raw[_UNSUBSCRIBE.size :]
+        version, key_id, message_id = _UNSUBSCRIBE.unpack(signed)
+        self._check(key_id, _UNSUBSCRIBE_PURPOSE, signed, mac)
+        if version != _VERSION:
+            raise TokenForgedError(f"version {version} of a link is not known")
         return UUID(bytes=message_id)
 
     def ack_token(self, attempt_id: UUID) -> str:

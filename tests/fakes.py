@@ -66,6 +66,9 @@ class FakeLinks:
     def click_url(self, message_id: UUID) -> str:
         return f"https://click.example/c/{message_id}"
 
+    def unsubscribe_url(self, message_id: UUID) -> str:
+        return f"https://click.example/u/{message_id}"
+
     def ack_token(self, attempt_id: UUID) -> str:
         return f"token-of-{attempt_id}"
 

@@ -65,6 +65,17 @@ class Browser:
         self._tell("Page.navigate", url=url)
         self._await_event("Page.loadEventFired")
 
+    def press_button(self) -> None:
+        """As a finger does, at its middle; until the page that it leads to is there."""
+        x, y = self.ask(
+            "(box => [box.x + box.width / 2, box.y + box.height / 2])"
+            "(document.querySelector('button').getBoundingClientRect())"
+        )
+        self._events.clear()
+        for kind in ("mousePressed", "mouseReleased"):
+            self._tell("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        self._await_event("Page.loadEventFired")
+
     def press_tab(self) -> None:
         for kind in ("keyDown", "keyUp"):
             self._tell("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)

@@ -12,6 +12,7 @@ from campaigns.registry import find_campaigns
 from db.engine import create_database_engine
 from domain.tokens import Signer
 from tests.api.temporal_double import TemporalDouble
+from tests.db.scene import HASHER
 
 OpenApp = Callable[..., TestClient]
 
@@ -46,6 +47,7 @@ def parts(engine: Engine, signer: Signer, temporal: TemporalDouble) -> Parts:
         connect=connect,
         signer=signer,
         registry=find_campaigns({}, {}),
+        hash_address=HASHER,
         api_keys_required=False,
     )
 

@@ -127,3 +127,32 @@ def test_a_key_id_that_does_not_fit_is_refused() -> None:
 
 def test_a_signer_does_not_show_its_secrets() -> None:
     assert "ooo" not in repr(SIGNER)
+
+
+@given(message_id=st.uuids(), place=st.integers(0, 45), letter=st.sampled_from(ALPHABET))
+def test_an_unsubscribe_link_gives_its_message_back_at_any_time_and_forged_ones_give_none(
+    message_id: UUID, place: int, letter: str
+) -> None:
+    token = SIGNER.unsubscribe_token(message_id)
+    changed = token[:place] + letter + token[place + 1 :]
+
+    assert len(token) == 46
+    assert set(token) <= set(ALPHABET)
+    assert SIGNER.read_unsubscribe_token(token) == message_id
+    if changed != token:
+        with pytest.raises(TokenForgedError):
+            SIGNER.read_unsubscribe_token(changed)
+
+
+def test_an_unsubscribe_link_is_read_with_the_key_before_and_is_no_other_kind_of_token() -> None:
+    message_id = uuid4()
+    token = SIGNER.unsubscribe_token(message_id)
+
+    assert Signer({1: OLD, 2: NEW}, current=2).read_unsubscribe_token(token) == message_id
+    with pytest.raises(TokenForgedError):
+        Signer({2: NEW}, current=2).read_unsubscribe_token(token)
+    with pytest.raises(TokenForgedError):
+        SIGNER.read_click_token(token, NOW)
+    for other in (SIGNER.click_token(message_id, TOMORROW), SIGNER.ack_token(message_id)):
+        with pytest.raises(TokenForgedError):
+            SIGNER.read_unsubscribe_token(other)
