@@ -1,12 +1,11 @@
 """Entry: the `drumbeat` command."""
 
-import json
 import logging
 import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -19,9 +18,10 @@ from activities.dry_run import DryRunner
 from activities.queues import CORE
 from activities.starting import StartOrder, start_and_write_down
 from campaigns.registry import UnknownCampaignError
-from console import deployment, figures, resuming, suppressions
+from console import deployment, figures, rehearsal, resuming, suppressions
 from console.desk import Desk, find_settings, open_desk
 from console.logs import log_to_standard_error
+from console.parameters import read_parameters
 from console.references import RunReference
 from console.views import campaigns_table, dry_run_view, proof_panel, run_panel, runs_table
 from db import control, ledger
@@ -35,6 +35,7 @@ from wiring import UnreachableError, build_channels, build_hasher, build_house_r
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(deployment.app)
 app.add_typer(figures.app)
+app.add_typer(rehearsal.app)
 app.add_typer(resuming.app)
 app.add_typer(suppressions.app, name="suppress")
 
@@ -80,7 +81,7 @@ def run(
     key: Annotated[str | None, typer.Option(help="Idempotency key: the same key is the same run.")] = None,
 ) -> None:
     """Start a run of a campaign."""
-    parameters = _parameters(param or [])
+    parameters = read_parameters(param or [])
     with open_desk(console) as desk:
         registry = build_registry(desk.settings)
         wanted = registry.parameters(campaign, parameters)  # a wrong word is answered before Temporal is waited for
@@ -230,20 +231,6 @@ def _taken_up(desk: Desk, run_id: UUID) -> bool:
             return False
         time.sleep(LOOK_EVERY_SECONDS)
     return True
-
-
-def _parameters(given: list[str]) -> dict[str, Any]:
-    """name=value; a value that is JSON is taken as such, else as text."""
-    parameters: dict[str, Any] = {}
-    for each in given:
-        name, separator, value = each.partition("=")
-        if not separator:
-            raise typer.BadParameter(f"{each!r} is not name=value", param_hint="--param")
-        try:
-            parameters[name] = json.loads(value)
-        except json.JSONDecodeError:
-            parameters[name] = value
-    return parameters
 
 
 if __name__ == "__main__":

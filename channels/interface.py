@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
@@ -20,6 +21,12 @@ class ChannelFacts:
     timeout_seconds: float
     """The whole of one `send`, connecting included."""
     payload_limit_bytes: int
+    per_second: float | None = None
+    """How many sends the provider takes; None: as many as we can make."""
+    cost: Decimal | None = None
+    """Of one send; None: not known."""
+    currency: str | None = None
+    """Of the cost, by its three letters (ISO 4217)."""
 
 
 @dataclass(frozen=True, slots=True)

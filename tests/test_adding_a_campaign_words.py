@@ -18,6 +18,7 @@ from activities.audience import AudienceSnapshot
 from activities.opening import PlanUnfitError, freeze
 from campaigns.campaign import Campaign
 from campaigns.registry import Registry, find_campaigns
+from console.parameters import read_parameters
 from db.batches import NO_TEXT
 from db.engine import create_database_engine, transaction
 from db.runs import get_run, open_run
@@ -58,7 +59,7 @@ def test_every_command_of_the_page_is_one(command: str, registry: Registry) -> N
     name, parameters = parsed(words)
     if name == "run":
         assert parameters["campaign"] == NAME
-        registry.parameters(NAME, cli._parameters(parameters["param"] or []))
+        registry.parameters(NAME, read_parameters(parameters["param"] or []))
 
 
 def parsed(words: list[str]) -> tuple[str | None, dict[str, Any]]:

@@ -3,6 +3,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +38,8 @@ TOKEN_MARGIN = timedelta(minutes=10)
 """More than google-auth's own margin (3 min 45 s), so that it never refreshes between claim and hand-over."""
 IDLE_SECONDS = 50.0
 """A connection unused for longer may have been closed by somebody on the way."""
+SENDS_A_SECOND = 10_000.0
+"""600,000 a minute and project: https://firebase.google.com/docs/cloud-messaging/throttling-and-quotas."""
 
 
 class FcmChannel:
@@ -56,6 +59,9 @@ class FcmChannel:
             acknowledges=True,
             timeout_seconds=timeout_seconds,
             payload_limit_bytes=PAYLOAD_LIMIT_BYTES,
+            per_second=SENDS_A_SECOND,
+            cost=Decimal(0),
+            currency="USD",
         )
         self._begin_seconds = min(BEGIN_SECONDS, timeout_seconds)
         certificate = _certificate(credentials_file)

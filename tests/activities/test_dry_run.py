@@ -3,8 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, func, select
@@ -14,19 +12,18 @@ from activities.dry_run import SAMPLES, DryRun, DryRunner
 from activities.opening import NoChannelError
 from campaigns.lock_battery import CAMPAIGN, LockBattery
 from channels.interface import Channel
-from db.engine import create_database_engine, transaction
+from db.engine import transaction
 from db.tables import Base, Suppression
 from domain.hashing import AddressHasher
 from domain.house_rules import NO_HOUSE_RULES
 from domain.message import AudiencePage, Scan
-from sandbox.dynamodb import DynamoDbServer, create_locks_table
-from sandbox.people import World, invent_world, seed_devices, seed_dynamodb, seed_mapping
-from sandbox.postgres import PostgresServer
+from sandbox.dynamodb import DynamoDbServer
+from sandbox.people import World
 from sources.locks import Locks
+from tests.activities.conftest import FIELD, TABLE
 from tests.fakes import FakeChannel
 
 HASHER = AddressHasher(b"a key for tests, and for tests only")
-TABLE, FIELD = "locks", "last_battery_check"
 
 
 def never_prepared() -> None:
@@ -35,31 +32,6 @@ def never_prepared() -> None:
 
 def a_channel(name: str) -> FakeChannel:
     return FakeChannel(name, prepared=never_prepared)
-
-
-@pytest.fixture(scope="module")
-def world() -> World:
-    return invent_world(locks=300, seed=11, as_of=datetime.now(UTC))
-
-
-@pytest.fixture(scope="module")
-def dynamodb(server_folder: Path, world: World) -> Iterator[DynamoDbServer]:
-    with DynamoDbServer(server_folder / "dynamodb-of-dry-runs") as server:
-        client = server.client()
-        create_locks_table(client, TABLE)
-        seed_dynamodb(world, client, TABLE, FIELD)
-        client.close()
-        yield server
-
-
-@pytest.fixture(scope="module")
-def engine(postgres_server: PostgresServer, template_database: str, world: World) -> Iterator[Engine]:
-    url = postgres_server.create_database("of_dry_runs", template=template_database)
-    engine = create_database_engine(url, pool_size=5)
-    seed_mapping(world, engine)
-    seed_devices(world, engine)
-    yield engine
-    engine.dispose()
 
 
 def runner(engine: Engine, dynamodb: DynamoDbServer, *channels: Channel) -> DryRunner:

@@ -21,6 +21,7 @@ COMMANDS = (
     ("demo",),
     ("up",),
     ("run",),
+    ("rehearse",),
     ("runs",),
     ("figures",),
     ("show",),

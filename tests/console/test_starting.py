@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine
 from temporalio.client import Client
 
+from console.parameters import read_parameters
 from db.api_keys import Scope, find_key
 from db.engine import transaction
 from db.tables import ApiKey
@@ -114,10 +115,9 @@ def test_a_channel_with_unusable_credentials_is_a_clear_error(drumbeat: Terminal
 
 
 def test_parameters_are_taken_as_json_where_they_are(drumbeat: Terminal) -> None:
-    from cli import _parameters  # noqa: PLC0415 - beside the only test that looks inside
 
     given = ["days=7", "name=lock", 'names=["a", "b"]', "text=a=b", "none=null", "id=007"]
-    assert json.dumps(_parameters(given)) == json.dumps(
+    assert json.dumps(read_parameters(given)) == json.dumps(
         {"days": 7, "name": "lock", "names": ["a", "b"], "text": "a=b", "none": None, "id": "007"}
     )
 
