@@ -18,7 +18,7 @@ from activities.dry_run import DryRunner
 from activities.queues import CORE
 from activities.starting import StartOrder, start_and_write_down
 from campaigns.registry import UnknownCampaignError
-from console import deployment, figures, rehearsal, resuming, suppressions
+from console import deployment, figures, rehearsal, resuming, suppressions, unknown
 from console.desk import Desk, find_settings, open_desk
 from console.logs import log_to_standard_error
 from console.parameters import read_parameters
@@ -38,6 +38,7 @@ app.add_typer(figures.app)
 app.add_typer(rehearsal.app)
 app.add_typer(resuming.app)
 app.add_typer(suppressions.app, name="suppress")
+app.add_typer(unknown.app)
 
 console = Console()
 errors = Console(stderr=True)

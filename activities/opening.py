@@ -15,7 +15,7 @@ from db.engine import transaction
 from db.runs import RunView, fail_run, open_run
 from domain.house_rules import HouseRules
 from domain.ids import run_id_of, slot_of
-from domain.plan import Plan
+from domain.plan import Plan, Rung
 from domain.problems import ProblemError
 from domain.rules import NeverOpensError
 
@@ -44,17 +44,18 @@ def freeze(campaign: Campaign[Any], plan: Plan, channels: Mapping[str, Channel],
     """
     if plan.measured_for_seconds is not None and campaign.read_again is None:
         raise NotMeasurableError(campaign.name)
-    ladder = tuple(
-        rung.model_copy(update={"retries_unknown": channels[rung.channel].facts.retries_unknown})
-        for rung in plan.ladder
-        if rung.channel in channels
-    )
+    ladder = tuple(_declared(rung, channels[rung.channel]) for rung in plan.ladder if rung.channel in channels)
     if not ladder:
         raise NoChannelError(rung.channel for rung in plan.ladder)
     try:
         return house_rules.applied_to(plan.model_copy(update={"ladder": ladder}))
     except NeverOpensError as error:
         raise PlanUnfitError(str(error)) from error
+
+
+def _declared(rung: Rung, channel: Channel) -> Rung:
+    facts = channel.facts
+    return rung.model_copy(update={"retries_unknown": facts.retries_unknown, "repeated_as": facts.repeated_as})
 
 
 class Opening:

@@ -19,6 +19,7 @@ from api import (
     runs,
     suppressions,
     unsubscribe,
+    unknown,
 )
 from api.bounds import Fence, MovingWindow
 from api.pages import ASSETS
@@ -33,6 +34,7 @@ _ABOUT = "Durable customer campaigns: every message ends in a known state, and y
 _ROUTERS = (
     campaigns,
     figures,
+    unknown,
     runs,
     control,
     suppressions,

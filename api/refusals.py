@@ -10,7 +10,16 @@ from api.parts import TemporalUnavailableError
 from campaigns.registry import UnknownCampaignError
 from db.suppressions import NotSuppressedError
 from domain.addresses import BadAddressError
-from domain.problems import NoSuchMessageError, NoSuchRunError, ProblemError, RunIsBusyError, WrongStateError
+from domain.problems import (
+    NoSuchChannelError,
+    NoSuchMessageError,
+    NoSuchRunError,
+    NothingLeftToTryError,
+    NotUnknownError,
+    ProblemError,
+    RunIsBusyError,
+    WrongStateError,
+)
 from domain.suppression import BadReasonError
 
 
@@ -70,6 +79,11 @@ KINDS: Mapping[type[Exception], Kind] = {
     NotSuppressedError: Kind(HTTPStatus.NOT_FOUND, "not-suppressed", "It is not on the suppression list."),
     BadAddressError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-address", "`detail` names the field and the remedy."),
     BadReasonError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-reason", "A word of ours, or a provider's code."),
+    NoSuchChannelError: Kind(HTTPStatus.NOT_FOUND, "no-such-channel", "The run's ladder has no such channel."),
+    NotUnknownError: Kind(HTTPStatus.CONFLICT, "not-unknown", "A verdict is given on a message that ended as unknown."),
+    NothingLeftToTryError: Kind(
+        HTTPStatus.CONFLICT, "nothing-left-to-try", "Sent again, the message would end at once as it has."
+    ),
     WrongStateError: Kind(HTTPStatus.CONFLICT, "wrong-state", "The run's `state` does not allow this."),
     KeyUsedOtherwiseError: Kind(
         HTTPStatus.CONFLICT, "idempotency-key-used", "Another run was started with this Idempotency-Key."

@@ -28,7 +28,7 @@ class AcceptingChannel:
 
     @property
     def facts(self) -> ChannelFacts:
-        return ChannelFacts(retries_unknown=True, acknowledges=True, timeout_seconds=8, payload_limit_bytes=4096)
+        return ChannelFacts(repeated_as="dedupe_id", acknowledges=True, timeout_seconds=8, payload_limit_bytes=4096)
 
     def prepare(self) -> None: ...
 

@@ -14,8 +14,9 @@ from domain.states import FailureKind
 class ChannelFacts:
     """What a channel declares about itself; the plan freezes what it needs of it."""
 
-    retries_unknown: bool
-    """May a try whose outcome is not known be repeated (the device shows it once), or not?"""
+    repeated_as: str | None
+    """What makes a repeated try one with the first, for provider or device: both carry the same. None: nothing does,
+    so a try whose outcome is not known is not repeated."""
     acknowledges: bool
     """Can the far end acknowledge at all?"""
     timeout_seconds: float
@@ -27,6 +28,11 @@ class ChannelFacts:
     """Of one send; None: not known."""
     currency: str | None = None
     """Of the cost, by its three letters (ISO 4217)."""
+
+    @property
+    def retries_unknown(self) -> bool:
+        """Whether a try whose outcome is not known may be repeated."""
+        return self.repeated_as is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class MqttChannel:
         connect_seconds: float = 3.0,
     ) -> None:
         self.facts = ChannelFacts(
-            retries_unknown=True,
+            repeated_as="dedupe_id",
             acknowledges=True,
             timeout_seconds=timeout_seconds,
             payload_limit_bytes=PAYLOAD_LIMIT_BYTES,

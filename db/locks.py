@@ -52,5 +52,10 @@ def hold_message(session: Session, message_id: UUID) -> None:
     session.execute(_EXCLUSIVE, {"key": _key("message", str(message_id))})
 
 
+def hold_report(session: Session, run_id: UUID, channel: str) -> None:
+    """Whoever replaces a channel's report of a run; taken alone."""
+    session.execute(_EXCLUSIVE, {"key": _key("report", f"{run_id}:{channel}")})
+
+
 def _key(kind: str, identity: str) -> int:
     return int.from_bytes(hashlib.blake2b(f"{kind}:{identity}".encode(), digest_size=8).digest(), signed=True)

@@ -184,23 +184,33 @@ def plan_of(session: Session, run_id: UUID) -> Plan:
 
 def move_on(session: Session, run_id: UUID) -> RunState:
     """Running → completed when nothing is planned, held or sending; → closed when nothing is awaited either."""
+    state, values = _next_values(session, run_id, hold=False)
+    if values:
+        # Once more with the row held: a verdict that comes now must not find a message planned in a run that is closed.
+        state, values = _next_values(session, run_id, hold=True)
+    if values:
+        session.execute(update(Run).where(Run.id == run_id).values(**values))
+    return RunState(values.get("state", state))
+
+
+def _next_values(session: Session, run_id: UUID, *, hold: bool) -> tuple[RunState, dict[str, Any]]:
+    """The run's state, and what its row is to change to."""
     run = session.get(Run, run_id)
     if run is None:
         raise NoSuchRunError(str(run_id))
-    session.refresh(run)
+    session.refresh(run, with_for_update={"key_share": True} if hold else None)
     state = RunState(run.state)
     if state not in {RunState.RUNNING, RunState.COMPLETED, RunState.CANCELLED} or run.closed_at or run.targeted is None:
-        return state
+        return state, {}
     unfinished = _unfinished(session, run_id)
     new = _state_with(unfinished) if state is not RunState.CANCELLED else state
-    values: dict[str, Any] = {"state": new}
+    values: dict[str, Any] = {"state": new} if new is not state else {}
     if new is RunState.COMPLETED and run.completed_at is None:
         values["completed_at"] = func.clock_timestamp()
     if not unfinished:
         values["closed_at"] = func.clock_timestamp()
         values["completed_at"] = func.coalesce(Run.completed_at, func.clock_timestamp())
-    session.execute(update(Run).where(Run.id == run_id, Run.state == state).values(**values))
-    return new
+    return state, values
 
 
 def _unfinished(session: Session, run_id: UUID) -> set[tuple[str, bool]]:

@@ -17,6 +17,7 @@ from domain.ladder import AttemptFacts, MessageFacts, RunFacts
 from domain.persons import PersonFacts
 from domain.plan import Plan
 from domain.states import AttemptState, Awaited, FailureKind, MessageState, RunState
+from domain.verdicts import Verdict
 
 _WHOSE = select(Message.run_id, Message.person_key).where(Message.id == bindparam("of_message"))
 _MESSAGE_WITH_ATTEMPTS = (
@@ -112,6 +113,7 @@ def attempt_facts(attempt: Attempt) -> AttemptFacts:
         deadline=attempt.deadline,
         failure=FailureKind(attempt.failure) if attempt.failure else None,
         retry_at=attempt.retry_at,
+        verdict=Verdict(attempt.verdict) if attempt.verdict else None,
     )
 
 

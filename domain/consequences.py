@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from domain.backoff import next_try_at
-from domain.ladder import AttemptFacts, Done, MessageFacts, RunFacts, Send, Wait, unfinished_state
+from domain.ladder import AttemptFacts, Done, MessageFacts, RunFacts, Send, Wait, ending, unfinished_state
 from domain.plan import Plan
 from domain.states import AttemptState, FailureKind, MessageState, may_leave_its_end
+from domain.verdicts import Verdict
 
 
 def claimed(message: MessageFacts, step: Send, now: datetime) -> MessageFacts:
@@ -57,6 +58,18 @@ def answered(message: MessageFacts) -> MessageFacts:
     if message.ended and may_leave_its_end(message.state, MessageState.DELIVERED):
         return replace(message, state=MessageState.DELIVERED)
     return message
+
+
+def judged(message: MessageFacts, verdict: Verdict) -> MessageFacts:
+    """An operator's verdict on a message that ended as `unknown`: all its unknown tries get it."""
+    state = AttemptState.SENT if verdict is Verdict.WAS_SENT else AttemptState.UNKNOWN
+    after = _with_attempts(
+        message,
+        lambda each: replace(each, state=state, verdict=verdict) if each.state is AttemptState.UNKNOWN else each,
+    )
+    if verdict is Verdict.WAS_SENT:
+        return replace(after, state=ending(after).state)
+    return replace(after, state=unfinished_state(after.attempts), ended=False)
 
 
 def left_silent(message: MessageFacts) -> MessageFacts:

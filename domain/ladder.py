@@ -19,6 +19,7 @@ from domain.states import (
     MessageState,
     RunState,
 )
+from domain.verdicts import Verdict
 
 UNSETTLED_FOR = ADVANCE_TIMEOUT + timedelta(seconds=1)
 """How long a try may be in flight before it counts as dead: longer than the sending activity may take."""
@@ -36,6 +37,13 @@ class AttemptFacts:
     failure: FailureKind | None = None
     retry_at: datetime | None = None
     """In wall time: no next try with this channel before it."""
+    verdict: Verdict | None = None
+    """An operator's, where the outcome was not known."""
+
+    @property
+    def written_off(self) -> bool:
+        """To be tried again, an operator says: this try blocks nothing and counts for nothing."""
+        return self.state is AttemptState.UNKNOWN and self.verdict is Verdict.RETRY
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +159,9 @@ def _still_awaited(sent: AttemptFacts, plan: Plan, run: RunFacts, now: datetime)
 
 
 def _next_candidate(message: MessageFacts, plan: Plan, person: PersonFacts) -> Send | None:
-    newest = message.newest
     if message.handed_over and not plan.awaits:
         return None
-    reached = next((n for n, rung in enumerate(plan.ladder) if newest and rung.channel == newest.channel), 0)
-    for rung in plan.ladder[reached:]:
+    for rung in plan.ladder[_reached(message, plan) :]:
         address = _address_on(rung, message, person)
         if address is _UNCERTAIN:
             return None
@@ -164,12 +170,23 @@ def _next_candidate(message: MessageFacts, plan: Plan, person: PersonFacts) -> S
     return None
 
 
+def _reached(message: MessageFacts, plan: Plan) -> int:
+    """The newest try's rung; an operator's `retry` takes the ladder back to the rung where that is still to be done."""
+    newest_on = {attempt.channel: attempt for attempt in message.attempts}
+    places = (
+        place
+        for place, rung in enumerate(plan.ladder)
+        if (newest := newest_on.get(rung.channel)) and (newest is message.newest or newest.written_off)
+    )
+    return min(places, default=0)
+
+
 _UNCERTAIN = ""
 """In place of an address: a try here may have arrived and must not be repeated, nor followed by another rung."""
 
 
 def _address_on(rung: Rung, message: MessageFacts, person: PersonFacts) -> str | None:
-    tries = [attempt for attempt in message.attempts if attempt.channel == rung.channel]
+    tries = [attempt for attempt in message.attempts if attempt.channel == rung.channel and not attempt.written_off]
     if any(attempt.state is AttemptState.UNKNOWN for attempt in tries) and not rung.retries_unknown:
         return _UNCERTAIN
     if any(attempt.state in HANDED_OVER or _ends_the_rung(attempt) for attempt in tries):
@@ -231,7 +248,9 @@ def _hold_by_run(message: MessageFacts, run: RunFacts) -> Wait | None:
 
 
 def _hold_by_provider(candidate: Send, newest: AttemptFacts | None, now: datetime) -> Wait | None:
-    if newest is None or newest.channel != candidate.channel or newest.retry_at is None or newest.retry_at <= now:
+    if newest is None or newest.channel != candidate.channel or newest.written_off:
+        return None
+    if newest.retry_at is None or newest.retry_at <= now:
         return None
     released = newest.state is AttemptState.RELEASED
     return Wait(newest.retry_at, HoldReason.HAND_OVER_LIMIT if released else HoldReason.PROVIDER_BUSY)

@@ -47,6 +47,8 @@ class Rung(Frozen):
     """Tries whose outcome is not known, where they may be repeated, before the next rung."""
     retries_unknown: bool = False
     """Declared by the channel: may a try whose outcome is not known be repeated?"""
+    repeated_as: str | None = None
+    """Declared too: what makes a repeated try one with the first."""
 
     @property
     def ttl(self) -> timedelta:

@@ -1,5 +1,7 @@
 """What can be wrong with a request, as errors whose text names the thing and the remedy."""
 
+from collections.abc import Iterable
+
 
 class ProblemError(Exception):
     """An expected refusal: shown to whoever asked, never a stack trace."""
@@ -17,6 +19,21 @@ class NoSuchRunError(ProblemError):
 class NoSuchMessageError(ProblemError):
     def __init__(self, reference: str) -> None:
         super().__init__(f"there is no message {reference!r} in this run")
+
+
+class NotUnknownError(ProblemError):
+    def __init__(self, message_id: object, state: str) -> None:
+        super().__init__(f"message {message_id} is {state}: a verdict is given on one that ended as unknown")
+
+
+class NothingLeftToTryError(ProblemError):
+    def __init__(self, message_id: object) -> None:
+        super().__init__(f"message {message_id} cannot be sent again: no rung is left for it, or it is no longer valid")
+
+
+class NoSuchChannelError(ProblemError):
+    def __init__(self, channel: str, known: Iterable[str]) -> None:
+        super().__init__(f"this run has no channel {channel!r}; it has: {', '.join(known)}")
 
 
 class WrongStateError(ProblemError):

@@ -42,7 +42,8 @@ class FakeChannel:
 
     @property
     def facts(self) -> ChannelFacts:
-        return ChannelFacts(self.retries_unknown, acknowledges=True, timeout_seconds=8, payload_limit_bytes=4096)
+        repeated_as = "dedupe_id" if self.retries_unknown else None
+        return ChannelFacts(repeated_as, acknowledges=True, timeout_seconds=8, payload_limit_bytes=4096)
 
     def prepare(self) -> None:
         self.prepared()

@@ -162,6 +162,13 @@ class Stage:
             due = update(Message).where(Message.run_id == run_id, Message.due_at.is_not(None))
             session.execute(due.values(due_at=datetime.now(UTC) - timedelta(minutes=1)))
 
+    def backdate_run(self, run_id: UUID) -> None:
+        """It is no longer so young that Sweep leaves it to its own workflow."""
+        with transaction(self.engine) as session:
+            session.execute(
+                update(Run).where(Run.id == run_id).values(created_at=datetime.now(UTC) - timedelta(hours=1))
+            )
+
     def stored(self, table: type[Row], **values: object) -> list[Row]:
         return Scene(self.engine).stored(table, **values)
 

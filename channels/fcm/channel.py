@@ -55,7 +55,7 @@ class FcmChannel:
         `pool_size`: as many as threads send at once. Raises NotPermittedError where the file is unusable.
         """
         self.facts = ChannelFacts(
-            retries_unknown=True,
+            repeated_as="collapse_key",
             acknowledges=True,
             timeout_seconds=timeout_seconds,
             payload_limit_bytes=PAYLOAD_LIMIT_BYTES,

@@ -154,6 +154,8 @@ class ReportedAttempt(Base):
     channel: Mapped[str] = mapped_column(primary_key=True)
     reported_id: Mapped[str] = mapped_column(primary_key=True)
     """Our attempt's id as it travelled, or the provider's own id for it; "" alone where a report was empty."""
+    ours: Mapped[bool]
+    """The id is our attempt's and not the provider's."""
     reported_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 

@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("run_id", sa.Uuid(), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("reported_id", sa.Text(), nullable=False),
+        sa.Column("ours", sa.Boolean(), nullable=False),
         sa.Column(
             "reported_at",
             postgresql.TIMESTAMP(timezone=True),

@@ -6,7 +6,7 @@ A provider that cannot show a fault leaves it out of `faults`; the scenarios of 
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Protocol
@@ -53,6 +53,8 @@ class Accepted:
     dedupe_id: UUID
     title: str
     body: str
+    repeat_id: str | None = field(default=None, compare=False)
+    """What stood where the channel's `repeated_as` points."""
 
 
 class Provider(Protocol):
@@ -110,6 +112,20 @@ class ChannelConformance:
         message = replace(an_outgoing(), title="<b>Amina & Søren</b> 🔋", body='ব্যাটারি কম: "২০%" \\ 👩🏽‍🔧\nনতুন লাইন')
         channel.send(message, address := provider.good_address())
         assert provider.accepted(message.message_id) == [as_accepted(message, address)]
+
+    def test_a_repeated_try_is_one_with_the_first_by_what_the_channel_declares(
+        self, channel: Channel, provider: Provider
+    ) -> None:
+        if channel.facts.repeated_as is None:
+            pytest.skip("nothing makes its tries one, so that none is repeated")
+        first, another, address = an_outgoing(), an_outgoing(), provider.good_address()
+        again = replace(first, message_id=uuid4())
+        for message in (first, again, another):
+            channel.send(message, address)
+        tries = [provider.accepted(message.message_id)[0] for message in (first, again, another)]
+        assert tries[0].repeat_id
+        assert (tries[0].repeat_id, tries[0].dedupe_id) == (tries[1].repeat_id, tries[1].dedupe_id)
+        assert tries[0].repeat_id != tries[2].repeat_id
 
     def test_twenty_sends_at_once_are_twenty_records(self, channel: Channel, provider: Provider) -> None:
         messages = [an_outgoing() for _ in range(20)]

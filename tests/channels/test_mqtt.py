@@ -58,7 +58,8 @@ def device(broker: MqttBroker) -> Iterator[RealClient]:
 
 def as_record(client_id: str, body: bytes) -> Accepted:
     fields = json.loads(body)
-    return Accepted(client_id, UUID(fields["message_id"]), UUID(fields["dedupe_id"]), fields["title"], fields["body"])
+    ids = UUID(fields["message_id"]), UUID(fields["dedupe_id"])
+    return Accepted(client_id, *ids, fields["title"], fields["body"], repeat_id=fields["dedupe_id"])
 
 
 class OverMqtt(ChannelConformance):

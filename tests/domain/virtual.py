@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from domain.clock import RunClock
-from domain.consequences import answered, claimed, decided, settled, with_attempt
+from domain.consequences import answered, claimed, decided, judged, settled, with_attempt
 from domain.ladder import Done, MessageFacts, RunFacts, Send, Step, Wait, next_step, unfinished_state
 from domain.persons import PersonFacts
 from domain.plan import Plan
 from domain.states import AttemptState, FailureKind, RunState
+from domain.verdicts import Verdict
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 MESSAGE = UUID("6f1f6a5e-0000-4000-8000-000000000001")
@@ -70,6 +71,9 @@ class VirtualRun:
 
     def acknowledge(self) -> None:
         self.message = answered(self.message)
+
+    def judge(self, verdict: Verdict) -> None:
+        self.message = judged(self.message, verdict)
 
     def _hand_over(self, step: Send) -> None:
         answer = next(self.answers)

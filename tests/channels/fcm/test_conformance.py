@@ -29,7 +29,7 @@ class FcmProvider:
 
     def accepted(self, message_id: UUID) -> list[Accepted]:
         return [
-            Accepted(push.token, UUID(push.message_id), UUID(push.dedupe_id), push.title, push.body)
+            Accepted(push.token, UUID(push.message_id), UUID(push.dedupe_id), push.title, push.body, push.collapse_key)
             for push in self._simulator.accepted
             if push.message_id == str(message_id) and push.dedupe_id
         ]
