@@ -18,8 +18,8 @@ from api import (
     reference,
     runs,
     suppressions,
-    unsubscribe,
     unknown,
+    unsubscribe,
 )
 from api.bounds import Fence, MovingWindow
 from api.pages import ASSETS
