@@ -18,7 +18,7 @@ from activities.dry_run import DryRunner
 from activities.queues import CORE
 from activities.starting import StartOrder, start_and_write_down
 from campaigns.registry import UnknownCampaignError
-from console import deployment, figures, rehearsal, resuming, suppressions, unknown
+from console import deployment, figures, launching, rehearsal, resuming, suppressions, unknown
 from console.desk import Desk, find_settings, open_desk
 from console.logs import log_to_standard_error
 from console.parameters import read_parameters
@@ -27,6 +27,7 @@ from console.views import campaigns_table, dry_run_view, proof_panel, run_panel,
 from db import control, ledger
 from db.engine import transaction
 from db.runs import list_runs
+from domain.launching import LaunchOrder
 from domain.problems import ProblemError
 from domain.states import RunState
 from settings import SettingsError
@@ -36,6 +37,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(deployment.app)
 app.add_typer(figures.app)
 app.add_typer(rehearsal.app)
+app.add_typer(launching.app)
 app.add_typer(resuming.app)
 app.add_typer(suppressions.app, name="suppress")
 app.add_typer(unknown.app)
@@ -78,11 +80,13 @@ def run(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Store and send nothing; say what would be.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Hold all but so many; `release` lets them go.")] = None,
+    canary: Annotated[float | None, typer.Option(min=0.1, max=99.9, help="So many per cent go first.")] = None,
+    undo: Annotated[int | None, typer.Option(min=1, help="Seconds before the first send.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="name=value, as often as needed.")] = None,
     key: Annotated[str | None, typer.Option(help="Idempotency key: the same key is the same run.")] = None,
 ) -> None:
     """Start a run of a campaign."""
-    parameters = read_parameters(param or [])
+    parameters, launch = read_parameters(param or []), LaunchOrder(canary_percent=canary, undo_seconds=undo)
     with open_desk(console) as desk:
         registry = build_registry(desk.settings)
         wanted = registry.parameters(campaign, parameters)  # a wrong word is answered before Temporal is waited for
@@ -92,7 +96,7 @@ def run(
             runner = DryRunner(desk.engine, channels, sources, hasher, rules)
             console.print(dry_run_view(runner.predict(registry[campaign], wanted)))
             return
-        order = StartOrder(campaign, parameters, key, limit, desk.actor)
+        order = StartOrder(campaign, parameters, key, limit, desk.actor, launch)
         started = desk.with_temporal(lambda it: start_and_write_down(it, desk.engine, registry, order, CORE))
         console.print(f"{'Started before' if started.already else 'Started'}: run [bold]{started.run_id}")
         if _taken_up(desk, started.run_id):

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from domain.plan import HoldoutPercent, Percent, Zone
+from domain.plan import CanaryPercent, HoldoutPercent, Percent, UndoSeconds, Zone
 from domain.rules import USUAL_QUIET_HOURS, QuietHours
 
 SECRET_BYTES = 32
@@ -124,9 +124,9 @@ class Settings(BaseSettings):
     """Of a recipient whose own is not known."""
     quiet_hours: Annotated[QuietHours | None, BeforeValidator(_quiet_hours), NoDecode] = USUAL_QUIET_HOURS
     """In each recipient's zone, as `21-8`; `off`: none."""
-    canary_percent: Annotated[float, Field(gt=0, lt=100, allow_inf_nan=False)] | None = None
+    canary_percent: CanaryPercent | None = None
     canary_watch_seconds: Annotated[int, Field(ge=0)] = 600
-    undo_seconds: Annotated[int, Field(gt=0)] | None = None
+    undo_seconds: UndoSeconds | None = None
     approval_above: Annotated[int, Field(ge=0)] | None = None
     halt_failure_percent: Percent | None = None
     halt_acknowledged_percent: Percent | None = None

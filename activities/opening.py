@@ -77,7 +77,8 @@ class Opening:
         campaign = self._registry[order.run.campaign]
         wanted = campaign.plan(parameters)
         try:
-            plan = freeze(campaign, wanted, self._channels, self._house_rules)
+            frozen = freeze(campaign, wanted, self._channels, self._house_rules)
+            plan = order.run.launch.applied_to(frozen)
         except PlanUnfitError as error:
             self._open(order, parameters, wanted)
             self.fail_run(order.workflow_id, str(error))

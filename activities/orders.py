@@ -6,6 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.launching import LaunchOrder
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -19,6 +21,8 @@ class RunOrder(_Frozen):
     limit: int | None = None
     """Let only so many messages go (`released_up_to`); the others are held until they are released."""
     actor: str = "schedule"
+    launch: LaunchOrder = LaunchOrder()
+    """In place of what the plan says."""
 
 
 class OpenOrder(_Frozen):

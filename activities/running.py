@@ -13,6 +13,7 @@ from campaigns.registry import Registry
 from db import control, ledger
 from db.batches import count_backlog, next_batch, open_batch
 from db.engine import transaction
+from db.launching import look_after_launch
 from db.runs import RunView, get_run, move_on, plan_of
 from domain.clock import UnknownClockPolicyError, clock_policy
 from domain.message import Message, Recipient
@@ -22,6 +23,8 @@ from domain.states import RUNS_THAT_SEND
 
 SOONEST_LOOK = timedelta(seconds=2)
 LATEST_LOOK = timedelta(seconds=60)
+JUST_AFTER = timedelta(milliseconds=50)
+"""Of a moment that is known, lest a timer that is a little fast come before it."""
 
 
 class Running:
@@ -47,10 +50,12 @@ class Running:
     def survey_run(self, order: SurveyOrder) -> Survey:
         """Move the run's state on, and say what its workflow may do next and when to look again (2 to 60 s)."""
         with transaction(self._engine) as session:
-            state = move_on(session, order.run_id)
+            move_on(session, order.run_id)
+        moment = look_after_launch(self._engine, order.run_id)
         # Apart from the counting, which takes long in a large run: a pause must not wait for it.
         with transaction(self._engine) as session:
             run = get_run(session, order.run_id)
+            state = run.state
             stand = ledger.progress(session, order.run_id)
             may_open = order.may_open and state in RUNS_THAT_SEND
             plan = plan_of(session, order.run_id)
@@ -63,7 +68,7 @@ class Running:
             over=run.closed_at is not None,
             next_batch=batch,
             # Nobody tells a run that there is room again: a pile that has gone must not be noticed a minute later.
-            look_again_seconds=(SOONEST_LOOK if full else _look_again(run, now)).total_seconds(),
+            look_again_seconds=(SOONEST_LOOK if full else _look_again(run, now, moment)).total_seconds(),
             targeted=run.targeted,
             states=stand.states,
             held=stand.held,
@@ -96,7 +101,8 @@ def _is_full(session: Session, run_id: UUID, plan: Plan) -> bool:
     return count_backlog(session, run_id) >= plan.batch_size * plan.batches_at_once
 
 
-def _look_again(run: RunView, now: datetime) -> timedelta:
-    """Soon while a run is young, seldom when it has lasted for hours."""
+def _look_again(run: RunView, now: datetime, moment: datetime | None) -> timedelta:
+    """Soon while a run is young, seldom when it has lasted for hours; in any case at a moment that is known."""
     age = now.astimezone(UTC) - run.created_at
-    return min(max(age / 30, SOONEST_LOOK), LATEST_LOOK)
+    usual = min(max(age / 30, SOONEST_LOOK), LATEST_LOOK)
+    return usual if moment is None else min(usual, max(moment - now, timedelta()) + JUST_AFTER)

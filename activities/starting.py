@@ -18,6 +18,7 @@ from campaigns.registry import Registry
 from db.engine import transaction
 from db.runs import has_run, write_down_run
 from domain.ids import run_id_of, run_workflow_id, slot_of
+from domain.launching import LaunchOrder
 from domain.problems import ProblemError
 
 _LONGEST_KEY = 100
@@ -38,6 +39,8 @@ class StartOrder:
     """The caller's idempotency key; None: the minute and the parameters."""
     limit: int | None = None
     actor: str = "cli"
+    launch: LaunchOrder = LaunchOrder()  # noqa: RUF009 - frozen
+    """In place of what the plan says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,13 @@ async def start_run(client: Client, registry: Registry, order: StartOrder, core_
     """Raises UnknownCampaignError, pydantic's ValidationError, BadKeyError, and RPCError when Temporal is away."""
     registry.parameters(order.campaign, order.parameters)
     workflow_id = _workflow_id(order)
-    run = RunOrder(campaign=order.campaign, parameters=order.parameters, limit=order.limit, actor=order.actor)
+    run = RunOrder(
+        campaign=order.campaign,
+        parameters=order.parameters,
+        limit=order.limit,
+        actor=order.actor,
+        launch=order.launch,
+    )
     already = False
     try:
         await client.start_workflow(
@@ -70,7 +79,7 @@ async def start_run(client: Client, registry: Registry, order: StartOrder, core_
 
 def _slot_of_now(order: StartOrder) -> str:
     """Two clicks on the same button within a minute are one run."""
-    asked = json.dumps([order.parameters, order.limit], sort_keys=True, default=str).encode()
+    asked = json.dumps([order.parameters, order.limit, order.launch.model_dump()], sort_keys=True, default=str).encode()
     minute = datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ")
     return f"{minute}-{hashlib.sha256(asked).hexdigest()[:8]}"
 
@@ -116,7 +125,7 @@ def _write_down(engine: Engine, registry: Registry, order: StartOrder, started: 
             campaign=order.campaign,
             slot=slot_of(started.workflow_id, order.campaign),
             parameters=parameters.model_dump(mode="json"),
-            plan=registry[order.campaign].plan(parameters),
+            plan=order.launch.applied_to(registry[order.campaign].plan(parameters)),
             released_up_to=order.limit,
             actor=order.actor,
         )

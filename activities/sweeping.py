@@ -25,9 +25,10 @@ from activities.orders import (
 )
 from db.engine import transaction
 from db.measurement import list_open_measurements
-from db.runs import list_open_runs
+from db.runs import list_open_runs, plan_of
 from db.sweeping import count_sweep, count_unmoved, forget_told, take_overdue
 from domain.ids import measurement_workflow_id, message_workflow_id
+from domain.launching import LaunchOrder, launch_order_of
 
 PAGE = 200
 AT_ONCE = 20
@@ -66,12 +67,18 @@ class Sweeping:
         with transaction(self._engine) as session:
             runs = list_open_runs(session, BEGINS_WITHIN)
             measured = list_open_measurements(session, BEGINS_WITHIN)
+            # Of those that no worker has begun: the others have their frozen plan.
+            launches = {run.id: launch_order_of(plan_of(session, run.id)) for run in runs if run.begun_at is None}
         return OpenRuns(
             runs=[
                 OpenRun(
                     workflow_id=run.workflow_id,
                     order=RunOrder(
-                        campaign=run.campaign, parameters=run.parameters, limit=run.released_up_to, actor="sweep"
+                        campaign=run.campaign,
+                        parameters=run.parameters,
+                        limit=run.released_up_to,
+                        actor="sweep",
+                        launch=launches.get(run.id, LaunchOrder()),
                     ),
                 )
                 for run in runs

@@ -8,6 +8,7 @@ from fastapi.staticfiles import StaticFiles
 
 from api import (
     acknowledgements,
+    approval,
     campaigns,
     clicks,
     control,
@@ -37,6 +38,7 @@ _ROUTERS = (
     unknown,
     runs,
     control,
+    approval,
     suppressions,
     acknowledgements,
     clicks,

@@ -55,6 +55,8 @@ class ResumedRun(_View):
     """Messages that were sent and whose deadline has passed: they go to their next rung, where there is one."""
     ended: int
     """Messages that were overdue and that this has ended."""
+    waits_for: str | None
+    """What the run still waits for, paused, before its first send."""
 
 
 class CancelledRun(_View):

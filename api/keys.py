@@ -71,3 +71,4 @@ def _from_another_page(request: Request) -> bool:
 Viewer = Annotated[str, Depends(_needs(Scope.VIEW))]
 Operator = Annotated[str, Depends(_needs(Scope.OPERATE))]
 OfPeople = Annotated[str, Depends(_needs(Scope.PEOPLE))]
+Approver = Annotated[str, Depends(_needs(Scope.APPROVE))]

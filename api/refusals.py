@@ -18,6 +18,7 @@ from domain.problems import (
     NotUnknownError,
     ProblemError,
     RunIsBusyError,
+    SecondKeyNeededError,
     WrongStateError,
 )
 from domain.suppression import BadReasonError
@@ -85,6 +86,9 @@ KINDS: Mapping[type[Exception], Kind] = {
         HTTPStatus.CONFLICT, "nothing-left-to-try", "Sent again, the message would end at once as it has."
     ),
     WrongStateError: Kind(HTTPStatus.CONFLICT, "wrong-state", "The run's `state` does not allow this."),
+    SecondKeyNeededError: Kind(
+        HTTPStatus.CONFLICT, "second-key-needed", "Whoever starts a large run cannot approve it as well."
+    ),
     KeyUsedOtherwiseError: Kind(
         HTTPStatus.CONFLICT, "idempotency-key-used", "Another run was started with this Idempotency-Key."
     ),

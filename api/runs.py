@@ -22,6 +22,7 @@ from db.engine import transaction
 from db.ledger import Progress, Proof, progress, prove
 from db.messages import MessageStory, MessageView, list_messages, message_story
 from db.runs import RunView, find_run, list_runs
+from domain.launching import LaunchOrder
 from domain.problems import NoSuchRunError
 from domain.states import MessageState
 
@@ -57,6 +58,8 @@ class RunRequest(_View):
     """What `GET /api/v1/campaigns` lists for this campaign."""
     limit: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     """Let only so many messages go; the others are held until they are released."""
+    launch: LaunchOrder = LaunchOrder()
+    """A canary that goes first, an undo window before the first send; else as campaign or operator say."""
 
 
 class StartedRun(_View):
@@ -104,7 +107,7 @@ async def start(
     """
     wanted = _parameters(parts, order)
     started = await _start(
-        parts, temporal, StartOrder(order.campaign, order.parameters, key=key, limit=order.limit, actor=actor)
+        parts, temporal, StartOrder(order.campaign, order.parameters, key, order.limit, actor, order.launch)
     )
     if started.already:
         await run_in_threadpool(_check_same, parts, started, wanted)

@@ -46,6 +46,9 @@ def resume(
             return
         resumed = control.resume(desk.engine, found.id, desk.actor, clock)
         desk.tell(found, sweep=True)
+        if resumed.waits_for:
+            console.print(f"Not sending yet; {resumed.waits_for}.", markup=False, highlight=False)
+            return
         console.print(f"Resumed; {resumed.held} were held, {_deadlines(resumed)}", highlight=False)
 
 

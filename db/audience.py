@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from db import locks
 from db.control import withdraw_planned
 from db.devices import addresses_by_owner
+from db.gates import first_to_go, let_go
 from db.runs import get_run, plan_of
 from db.tables import AudienceRow, Message, Outcome, Run
 from domain.audience import merge, united_addresses
@@ -126,22 +127,25 @@ def add_messages(
 
 
 def close_snapshot(session: Session, run_id: UUID, left_out: Mapping[str, int], noted: Mapping[str, int]) -> int:
-    """Count what is targeted, once and for all, and let the run go, unless somebody has paused or cancelled it."""
+    """Count what is targeted, once and for all, and let the run go as far as its first gate.
+
+    Not where somebody has paused or cancelled it.
+    """
     locks.share_run(session, run_id)
     targeted = session.scalar(select(func.count()).where(Message.run_id == run_id)) or 0
+    run, plan = get_run(session, run_id), plan_of(session, run_id)
     session.execute(
         update(Run)
         .where(Run.id == run_id, Run.targeted.is_(None))
-        .values(targeted=targeted, left_out=dict(left_out), noted=dict(noted))
+        .values(targeted=targeted, left_out=dict(left_out), noted=dict(noted), **first_to_go(run, plan, targeted))
     )
+    counted = get_run(session, run_id)
+    now = session.scalars(select(func.clock_timestamp())).one()
     session.execute(
-        update(Run)
-        .where(Run.id == run_id, Run.state == RunState.QUEUED)
-        .values(state=RunState.RUNNING, state_reason=None)
+        update(Run).where(Run.id == run_id, Run.state == RunState.QUEUED).values(**let_go(counted, plan, now))
     )
-    cancelled_at = session.scalar(select(Run.cancelled_at).where(Run.id == run_id))
-    if cancelled_at is not None:  # in the middle of the snapshot: what was added since is withdrawn too
-        withdraw_planned(session, run_id, cancelled_at)
+    if counted.cancelled_at is not None:  # in the middle of the snapshot: what was added since is withdrawn too
+        withdraw_planned(session, run_id, counted.cancelled_at)
     return targeted
 
 

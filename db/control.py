@@ -15,10 +15,12 @@ from sqlalchemy.orm import Session
 from db import locks, resuming
 from db.audit import write_audit
 from db.engine import transaction
-from db.runs import RunView
+from db.gates import let_go
+from db.runs import RunView, plan_of
 from db.tables import Attempt, Message, Run
 from domain.clock import ClockPolicy, RunClock
 from domain.hand_over import HAND_OVER_LIMIT, HAND_OVER_MARGIN
+from domain.launching import Gate
 from domain.problems import NoSuchRunError, RunIsBusyError, WrongStateError
 from domain.states import AttemptState, MessageState, RunState
 
@@ -47,6 +49,8 @@ class Resumed:
     """Messages that were sent and whose deadline has passed: they go to their next rung, where there is one."""
     ended: int
     """Messages that were overdue and that this has ended."""
+    waits_for: str | None = None
+    """What the run still waits for, paused, before its first send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,36 +64,43 @@ class Cancelled:
 
 def pause(engine: Engine, run_id: UUID, actor: str, reason: str = "operator") -> Paused:
     """After this has returned, no further message of the run is handed to a provider."""
-    with _held_run(engine, run_id, "pause") as (session, run, now):
+    with held_run(engine, run_id, "pause") as (session, run, now):
         already = run.state == RunState.PAUSED
         if not already:
             if run.state in _OVER:
                 raise WrongStateError("pause", run.state, "it sends nothing any more")
             _set(session, run_id, state=RunState.PAUSED, state_reason=reason, paused_at=now)
             write_audit(session, actor, "pause", run_id, reason=reason)
+        elif run.gate is not None:  # one that would go on by itself, or by somebody else's word
+            _set(session, run_id, state_reason=reason, gate=None, resumes_at=None)
+            write_audit(session, actor, "pause", run_id, reason=reason, was_at=run.gate)
     return Paused(_wait_for_hand_overs(engine, run_id, now), already)
 
 
 def resume(engine: Engine, run_id: UUID, actor: str, policy: ClockPolicy = ClockPolicy.SHIFT) -> Resumed:
     """Go on; the policy says what becomes of the deadlines. Whoever calls this wakes Sweep, which wakes the held."""
-    with _held_run(engine, run_id, "resume") as (session, run, now):
+    with held_run(engine, run_id, "resume") as (session, run, now):
         if run.state != RunState.PAUSED or run.paused_at is None:
             raise WrongStateError("resume", run.state, "only a paused run can be resumed")
+        if run.gate is Gate.APPROVAL:
+            remedy = f"it awaits that somebody else than {run.started_by} approves it: `drumbeat approve {run_id}`"
+            raise WrongStateError("resume", run.state, remedy)
         clock = RunClock(run.paused_total, run.paused_at).resumed(now, policy)
-        state = RunState.QUEUED if run.targeted is None else RunState.RUNNING
-        _set(session, run_id, state=state, state_reason=None, paused_at=None, paused_total=clock.paused_total)
+        goes_on = let_go(run, plan_of(session, run_id), now)
+        _set(session, run_id, paused_total=clock.paused_total, **goes_on)
         ended = resuming.expire_overdue(session, run, now) if policy is ClockPolicy.EXPIRE_OVERDUE else 0
         awaiting, overdue = resuming.count_sent(session, run_id, clock.run_time(now))
         held = _count(session, run_id, Message.hold_reason == "paused", Message.ended_at.is_(None))
         paused_seconds = (now - run.paused_at).total_seconds()
         write_audit(session, actor, "resume", run_id, policy=policy, paused_seconds=paused_seconds, ended=ended)
-    return Resumed(policy, clock.paused_total.total_seconds(), held, awaiting, overdue, ended)
+    waits_for = str(goes_on["state_reason"]) if goes_on["state"] is RunState.PAUSED else None
+    return Resumed(policy, clock.paused_total.total_seconds(), held, awaiting, overdue, ended, waits_for)
 
 
 def cancel(engine: Engine, run_id: UUID, actor: str) -> Cancelled:
     """Withdraw all that was not sent, and stop further rungs. What was sent is still awaited to its deadline."""
     withdrawn = 0
-    with _held_run(engine, run_id, "cancel") as (session, run, now):
+    with held_run(engine, run_id, "cancel") as (session, run, now):
         already = run.state == RunState.CANCELLED
         if not already:
             if run.state in _OVER:
@@ -102,6 +113,8 @@ def cancel(engine: Engine, run_id: UUID, actor: str) -> Cancelled:
                 state=RunState.CANCELLED,
                 state_reason=None,
                 cancelled_at=now,
+                gate=None,
+                resumes_at=None,
                 paused_at=None,
                 paused_total=total,
             )
@@ -115,19 +128,19 @@ def cancel(engine: Engine, run_id: UUID, actor: str) -> Cancelled:
 
 def release(engine: Engine, run_id: UUID, actor: str, up_to: int | None) -> int:
     """Let messages up to this position go (None: all); how many of the audience are released then."""
-    with _held_run(engine, run_id, "release more of") as (session, run, _):
+    with held_run(engine, run_id, "release more of") as (session, run, _):
         if run.state in _OVER:
             raise WrongStateError("release more of", run.state, "it has ended")
         if up_to is not None and (run.released_up_to is None or up_to < run.released_up_to):
             released = "all" if run.released_up_to is None else run.released_up_to
             raise WrongStateError("take back a part of", run.state, f"{released} are released already")
-        _set(session, run_id, released_up_to=up_to)
+        _set(session, run_id, released_up_to=up_to, canary=None)
         write_audit(session, actor, "release", run_id, up_to=up_to)
         return min(run.targeted or 0, up_to) if up_to is not None else run.targeted or 0
 
 
 @contextmanager
-def _held_run(engine: Engine, run_id: UUID, action: str) -> Iterator[tuple[Session, RunView, datetime]]:
+def held_run(engine: Engine, run_id: UUID, action: str) -> Iterator[tuple[Session, RunView, datetime]]:
     """The run under its exclusive lock, which waits for the claims in flight and lets no later one through."""
     try:
         with transaction(engine) as session:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from db.audit import write_audit
 from db.tables import UNFINISHED, Message, Run
 from domain.ids import run_id_of
+from domain.launching import Gate
 from domain.plan import Plan
 from domain.problems import NoSuchRunError
 from domain.states import MessageState, RunState
@@ -37,6 +38,19 @@ class RunView(BaseModel):
     completed_at: datetime | None
     closed_at: datetime | None
     released_up_to: int | None
+    started_by: str | None = None
+    gate: Gate | None = None
+    """What a pause before the first send waits for."""
+    approved_by: str | None = None
+    resumes_at: datetime | None = None
+    """When the undo window is over."""
+    watched_from: datetime | None = None
+    """Since when its figures are held against the thresholds; None: it has not passed its gates."""
+    canary: int | None = None
+    """How many go first; None: nobody is waited for any more."""
+    canary_settled_at: datetime | None = None
+    limited_to: int | None = None
+    """How many are released after the canary; None: all."""
     targeted: int | None
     left_out: dict[str, int]
     noted: dict[str, int]
@@ -69,6 +83,7 @@ def write_down_run(
             plan=plan.model_dump(mode="json"),
             started_at=func.clock_timestamp(),
             released_up_to=released_up_to,
+            started_by=actor,
         )
         .on_conflict_do_nothing()
         .returning(Run.id)

@@ -91,8 +91,15 @@ def _pause_all(session: Session) -> int:
     """What was sent after the backup is not known here: nothing more may go out before a person has looked."""
     paused = session.scalars(
         update(Run)
-        .where(Run.state.in_([RunState.QUEUED, *RUNS_THAT_SEND]))
-        .values(state=RunState.PAUSED, state_reason=_RESTORED, paused_at=func.clock_timestamp())
+        # Those at a gate too: an undo window ends by itself.
+        .where(or_(Run.state.in_([RunState.QUEUED, *RUNS_THAT_SEND]), Run.gate.is_not(None)))
+        .values(
+            state=RunState.PAUSED,
+            state_reason=_RESTORED,
+            gate=None,
+            resumes_at=None,
+            paused_at=func.coalesce(Run.paused_at, func.clock_timestamp()),
+        )
         .returning(Run.id)
     ).all()
     for run_id in paused:

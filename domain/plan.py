@@ -55,14 +55,18 @@ class Rung(Frozen):
         return timedelta(seconds=self.ttl_seconds)
 
 
+CanaryPercent = Annotated[float, Field(gt=0, lt=100, allow_inf_nan=False)]
+UndoSeconds = Annotated[int, Field(gt=0, le=30 * 24 * 3600)]
+
+
 class Launch(Frozen):
     """What has to happen before a run sends to everybody."""
 
-    canary_percent: Annotated[float, Field(gt=0, lt=100, allow_inf_nan=False)] | None = None
+    canary_percent: CanaryPercent | None = None
     """This share goes first; None: everybody at once."""
     canary_watch_seconds: Annotated[int, Field(ge=0)] = 600
     """For so long after all of the canary were handed over, the others wait, and go unless a threshold was passed."""
-    undo_seconds: Annotated[int, Field(gt=0)] | None = None
+    undo_seconds: UndoSeconds | None = None
     """Between the snapshot and the first send: time to think again."""
     approval_above: Annotated[int, Field(ge=0)] | None = None
     """A run with more messages waits until somebody else than who started it approves."""

@@ -44,6 +44,13 @@ class WrongStateError(ProblemError):
         self.state = state
 
 
+class SecondKeyNeededError(ProblemError):
+    """Two people must have looked at a large run."""
+
+    def __init__(self, actor: str) -> None:
+        super().__init__(f"{actor} has started this run: somebody else, with another key, must approve it")
+
+
 class RunIsBusyError(ProblemError):
     """The run's lock could not be had in time; nothing was changed."""
 

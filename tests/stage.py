@@ -25,7 +25,7 @@ from db.ledger import Progress, Proof, progress, prove
 from db.runs import RunView, get_run
 from db.tables import Attempt, Message, Run
 from domain.clock import ClockPolicy
-from domain.house_rules import NO_HOUSE_RULES
+from domain.house_rules import NO_HOUSE_RULES, HouseRules
 from domain.ids import message_id_of, message_workflow_id
 from tests.db.scene import HASHER, Row, Scene
 from tests.fakes import FakeChannel, FakeLinks, People, a_probe
@@ -46,6 +46,7 @@ class Stage:
     people: People
     channels: dict[str, FakeChannel] = field(default_factory=lambda: {n: FakeChannel(n) for n in ("fcm", "mqtt")})
     queue: str = field(default_factory=lambda: f"test-{uuid4().hex[:8]}")
+    house_rules: HouseRules = NO_HOUSE_RULES
     registry: Registry = field(default_factory=lambda: Registry({"probe": a_probe()}))
     _answers: set[asyncio.Task[TakenAcknowledgement]] = field(default_factory=set)
 
@@ -58,7 +59,7 @@ class Stage:
             sources={"people": self.people},
             links=FakeLinks(),
             hash_address=HASHER,
-            house_rules=NO_HOUSE_RULES,
+            house_rules=self.house_rules,
             slots=20,
             core_queue=self.queue,
         )

@@ -39,10 +39,17 @@ class Run(Base):
     """The run whose failed messages are this one's audience."""
     resumes_at: Mapped[datetime | None]
     """When a pause ends by itself: that of the undo window."""
+    gate: Mapped[str | None]
+    """What a pause before the first send waits for; None: it is no such pause."""
+    approved_by: Mapped[str | None]
+    watched_from: Mapped[datetime | None]
+    """Since when its figures are held against the thresholds; None: not all its gates are passed."""
     canary: Mapped[int | None]
     """How many go first; None: nobody is waited for any more, or never was."""
     canary_settled_at: Mapped[datetime | None]
     """When all of the canary were handed over or had ended."""
+    limited_to: Mapped[int | None]
+    """How many are released after the canary; None: all."""
     released_up_to: Mapped[int | None]
     targeted: Mapped[int | None]
     """Messages at the snapshot; the proof holds the rows against it."""

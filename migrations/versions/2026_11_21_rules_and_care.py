@@ -82,6 +82,12 @@ def upgrade() -> None:
     op.add_column(
         "runs", sa.Column("canary_settled_at", postgresql.TIMESTAMP(timezone=True), nullable=True), schema="drumbeat"
     )
+    op.add_column("runs", sa.Column("gate", sa.Text(), nullable=True), schema="drumbeat")
+    op.add_column("runs", sa.Column("approved_by", sa.Text(), nullable=True), schema="drumbeat")
+    op.add_column(
+        "runs", sa.Column("watched_from", postgresql.TIMESTAMP(timezone=True), nullable=True), schema="drumbeat"
+    )
+    op.add_column("runs", sa.Column("limited_to", sa.Integer(), nullable=True), schema="drumbeat")
     op.create_foreign_key(
         op.f("fk_runs_retry_of"),
         "runs",
@@ -126,6 +132,10 @@ def downgrade() -> None:
     op.drop_column("suppressions", "run_id", schema="drumbeat")
     op.drop_column("suppressions", "source", schema="drumbeat")
     op.drop_constraint(op.f("fk_runs_retry_of"), "runs", schema="drumbeat", type_="foreignkey")
+    op.drop_column("runs", "limited_to", schema="drumbeat")
+    op.drop_column("runs", "watched_from", schema="drumbeat")
+    op.drop_column("runs", "approved_by", schema="drumbeat")
+    op.drop_column("runs", "gate", schema="drumbeat")
     op.drop_column("runs", "canary_settled_at", schema="drumbeat")
     op.drop_column("runs", "canary", schema="drumbeat")
     op.drop_column("runs", "resumes_at", schema="drumbeat")

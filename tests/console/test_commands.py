@@ -29,6 +29,7 @@ COMMANDS = (
     ("resume",),
     ("cancel",),
     ("release",),
+    ("approve",),
     ("proof",),
     ("campaigns",),
     ("migrate",),

@@ -9,7 +9,7 @@ from tests.api.rows import add_run, add_sent_message, stored
 from tests.console.rows import change, state_of
 from tests.console.terminal import Terminal
 
-OF_A_RUN = ("show", "pause", "resume", "cancel", "release", "proof")
+OF_A_RUN = ("show", "pause", "resume", "cancel", "release", "approve", "proof")
 
 
 def test_runs_are_listed_the_newest_first(drumbeat: Terminal, engine: Engine) -> None:

@@ -66,17 +66,34 @@ class Scene:
         with transaction(self.engine) as session:
             open_batch(session, run_id, number, lambda recipient: Text("Probe", f"for {recipient.id}"))
 
-    def snapshot(self, *recipients: Recipient, plan: Plan | None = None, slot: str | None = None) -> UUID:
-        run_id = self.queued(plan=plan, slot=slot)
+    def snapshot(
+        self,
+        *recipients: Recipient,
+        plan: Plan | None = None,
+        slot: str | None = None,
+        limit: int | None = None,
+        actor: str | None = None,
+    ) -> UUID:
+        run_id = self.queued(plan=plan, slot=slot, limit=limit, actor=actor)
+        self.take_audience(run_id, *recipients)
+        return run_id
+
+    def take_audience(self, run_id: UUID, *recipients: Recipient) -> None:
         with transaction(self.engine) as session:
             store_rows(session, run_id, recipients)
             assignment = assign(session, run_id)
             while add_messages(session, run_id, ["fcm", "mqtt"], assignment=assignment):
                 pass
             close_snapshot(session, run_id, {}, {})
-        return run_id
 
-    def queued(self, *, plan: Plan | None = None, slot: str | None = None) -> UUID:
+    def queued(
+        self,
+        *,
+        plan: Plan | None = None,
+        slot: str | None = None,
+        limit: int | None = None,
+        actor: str | None = None,
+    ) -> UUID:
         slot = slot or uuid4().hex
         with transaction(self.engine) as session:
             return open_run(
@@ -86,6 +103,8 @@ class Scene:
                 slot=slot,
                 parameters={},
                 plan=plan or a_plan(),
+                released_up_to=limit,
+                actor=actor,
             ).id
 
     def decide(self, message_id: UUID, channel: str | None = "fcm") -> Decision:
