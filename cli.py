@@ -20,12 +20,14 @@ from activities.starting import StartOrder, start_and_write_down
 from campaigns.registry import UnknownCampaignError
 from console import deployment, figures, launching, rehearsal, resuming, suppressions, unknown
 from console.desk import Desk, find_settings, open_desk
+from console.launching import launch_line
 from console.logs import log_to_standard_error
 from console.parameters import read_parameters
 from console.references import RunReference
 from console.views import campaigns_table, dry_run_view, proof_panel, run_panel, runs_table
 from db import control, ledger
 from db.engine import transaction
+from db.launching import launch_stand
 from db.runs import list_runs
 from domain.launching import LaunchOrder
 from domain.problems import ProblemError
@@ -225,7 +227,8 @@ def _stand(desk: Desk, reference: str) -> tuple[bool, RenderableType]:
     """Whether the run is over, and how it stands."""
     with transaction(desk.engine) as session:
         found = desk.find(reference)
-        return found.closed_at is not None, run_panel(found, ledger.progress(session, found.id))
+        waits = launch_line(launch_stand(session, found), str(found.id)[:8])
+        return found.closed_at is not None, run_panel(found, ledger.progress(session, found.id), waits)
 
 
 def _taken_up(desk: Desk, run_id: UUID) -> bool:

@@ -19,6 +19,7 @@ from api.parts import Parts, PartsOf, Temporal, TemporalOf, TemporalUnavailableE
 from api.problems import answer, brief, problems
 from api.refusals import NOT_BALANCED, KeyUsedOtherwiseError
 from db.engine import transaction
+from db.launching import LaunchStand, launch_stand
 from db.ledger import Progress, Proof, progress, prove
 from db.messages import MessageStory, MessageView, list_messages, message_story
 from db.runs import RunView, find_run, list_runs
@@ -79,6 +80,8 @@ class RunPage(_View):
 class RunStand(_View):
     run: RunView
     progress: Progress
+    launch: LaunchStand | None
+    """What it waits for before it sends to everybody."""
 
 
 class MessagePage(_View):
@@ -133,7 +136,7 @@ def show(reference: Reference, parts: PartsOf, _: Viewer) -> RunStand:
     """How a run stands now."""
     with transaction(parts.engine) as session:
         run = find_run(session, reference)
-        return RunStand(run=run, progress=progress(session, run.id))
+        return RunStand(run=run, progress=progress(session, run.id), launch=launch_stand(session, run))
 
 
 @router.get("/{reference}/proof", responses=problems(404, 409), response_model=Proof)

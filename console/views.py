@@ -62,8 +62,11 @@ def campaigns_table(registry: Registry) -> RenderableType:
     return table
 
 
-def run_panel(run: RunView, stand: Progress) -> RenderableType:
-    """One run as it stands: a bar of what has ended, states, channels, holds, clicks, and what its snapshot counted."""
+def run_panel(run: RunView, stand: Progress, waits: str | None = None) -> RenderableType:
+    """One run as it stands: a bar of what has ended, states, channels, holds, clicks, and what its snapshot counted.
+
+    `waits` is what it waits for before it sends to everybody.
+    """
     targeted = run.targeted or 0
     unfinished = stand.states.get("planned", 0) + stand.states.get("sending", 0) + stand.awaiting
     head = Text.assemble(state_text(run.state), "  ", plain(run.state_reason or ""), style="bold")
@@ -72,7 +75,9 @@ def run_panel(run: RunView, stand: Progress) -> RenderableType:
     ended.add_row(bar, f"{targeted - unfinished} of {targeted} ended, {stand.handed_over} handed over")
     tables = side_by_side([*_columns(stand), *_snapshot_columns(run.left_out, run.noted)])
     title = plain(f"{run.campaign}  {run.slot}")
-    return Panel(Group(head, ended, tables), title=title, subtitle=str(run.id), expand=False)
+    return Panel(
+        Group(head, *([Text(waits)] if waits else []), ended, tables), title=title, subtitle=str(run.id), expand=False
+    )
 
 
 def proof_panel(proof: Proof) -> RenderableType:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Engine, func, select, update
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Engine, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from db.audit import write_audit
@@ -30,6 +31,34 @@ class Approved:
     state: str
     waits_for: str | None
     """What it still waits for, paused."""
+
+
+class LaunchStand(BaseModel):
+    """What a run waits for before it sends to everybody; without words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    gate: Gate | None = None
+    """It is paused until this is passed."""
+    resumes_at: datetime | None = None
+    """When the undo window is over."""
+    canary: int | None = None
+    """How many go first."""
+    canary_waiting: int = 0
+    """Those of them that are not handed over yet and have not ended."""
+    others_go_at: datetime | None = None
+    """When the others follow, unless a threshold is passed; None: not before all of the canary were handed over."""
+
+
+def launch_stand(session: Session, run: RunView) -> LaunchStand | None:
+    """None: it waits for nothing of the kind."""
+    if run.gate is not None:
+        return LaunchStand(gate=run.gate, resumes_at=run.resumes_at)
+    if run.canary is None or run.state not in {RunState.PAUSED, *RUNS_THAT_SEND}:
+        return None
+    waiting = session.scalar(select(func.count()).select_from(_waiting(run.id, run.canary).subquery())) or 0
+    until = _watched_until(run, plan_of(session, run.id)) if run.state in RUNS_THAT_SEND else None
+    return LaunchStand(canary=run.canary, canary_waiting=waiting, others_go_at=until)
 
 
 def approve(engine: Engine, run_id: UUID, actor: str) -> Approved:
@@ -89,17 +118,18 @@ def _watch(engine: Engine, run_id: UUID, plan: Plan) -> None:
 
 
 def _note_settled_canary(session: Session, run_id: UUID) -> None:
-    waiting = select(Message.id).where(
+    canary = session.scalar(select(Run.canary).where(Run.id == run_id, Run.canary_settled_at.is_(None)))
+    if canary is not None and session.execute(_waiting(run_id, canary).limit(1)).first() is None:
+        _set(session, run_id, canary_settled_at=func.clock_timestamp())
+
+
+def _waiting(run_id: UUID, canary: int) -> Select[UUID]:
+    """Those of the first that were not handed over and have not ended."""
+    return select(Message.id).where(
         Message.run_id == run_id,
-        Message.position <= Run.canary,
+        Message.position <= canary,
         Message.state.in_([MessageState.PLANNED, MessageState.SENDING]),
         Message.ended_at.is_(None),
-    )
-    session.execute(
-        update(Run)
-        .where(Run.id == run_id, Run.canary.is_not(None), Run.canary_settled_at.is_(None), ~waiting.exists())
-        .values(canary_settled_at=func.clock_timestamp())
-        .execution_options(synchronize_session=False)
     )
 
 

@@ -21,12 +21,14 @@ from channels.interface import Outgoing
 from db import control
 from db.engine import transaction
 from db.facts import TakenAcknowledgement, take_acknowledgement
+from db.launching import Approved, approve
 from db.ledger import Progress, Proof, progress, prove
 from db.runs import RunView, get_run
 from db.tables import Attempt, Message, Run
 from domain.clock import ClockPolicy
 from domain.house_rules import NO_HOUSE_RULES, HouseRules
 from domain.ids import message_id_of, message_workflow_id
+from domain.launching import LaunchOrder
 from tests.db.scene import HASHER, Row, Scene
 from tests.fakes import FakeChannel, FakeLinks, People, a_probe
 from workflows.sweep import Sweep
@@ -79,8 +81,14 @@ class Stage:
         address = self.client.service_client.config.target_host
         return await Client.connect(address, data_converter=pydantic_data_converter)
 
-    async def start(self, key: str | None = None, limit: int | None = None, **parameters: Any) -> Started:  # noqa: ANN401 - any parameter
-        order = StartOrder("probe", parameters, key or uuid4().hex, limit, "test")
+    async def start(
+        self,
+        key: str | None = None,
+        limit: int | None = None,
+        launch: LaunchOrder = LaunchOrder(),  # noqa: B008 - frozen
+        **parameters: Any,  # noqa: ANN401 - any parameter
+    ) -> Started:
+        order = StartOrder("probe", parameters, key or uuid4().hex, limit, "test", launch)
         return await start_and_write_down(self.client, self.engine, self.registry, order, self.queue)
 
     async def sweep(self) -> SweepReport:
@@ -149,6 +157,9 @@ class Stage:
 
     async def cancel(self, run_id: UUID) -> control.Cancelled:
         return await asyncio.to_thread(control.cancel, self.engine, run_id, "test")
+
+    async def approve(self, run_id: UUID) -> Approved:
+        return await asyncio.to_thread(approve, self.engine, run_id, "second")
 
     async def release(self, run_id: UUID, up_to: int | None) -> int:
         return await asyncio.to_thread(control.release, self.engine, run_id, "test", up_to)
