@@ -70,6 +70,7 @@ def test_a_resume_answers_by_its_policy_with_counts(api: TestClient, engine: Eng
         "awaiting": 1,
         "overdue": 0,
         "ended": 0,
+        "waits_for": None,
     }
     audit = [entry.details for entry in stored(engine, AuditEntry) if entry.action == "resume"]
     assert [details["policy"] for details in audit] == ["keep"]
