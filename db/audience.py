@@ -192,7 +192,7 @@ def _next_recipients(session: Session, run_id: UUID, last: str | None, limit: in
 def _recipient(row: dict[str, object]) -> Recipient:
     recipient = Recipient(**row)  # type: ignore[arg-type] # written by store_rows
     addresses = {channel: tuple(addresses) for channel, addresses in recipient.addresses.items()}
-    return replace(recipient, addresses=addresses)
+    return replace(recipient, addresses=addresses, zone_candidates=tuple(recipient.zone_candidates))
 
 
 def _with_devices(
@@ -220,5 +220,6 @@ def _message_row(run_id: UUID, position: int, recipient: Recipient) -> dict[str,
         "addresses": dict(recipient.addresses),
         "acknowledges": recipient.acknowledges,
         "zone": recipient.zone,
+        "zone_candidates": list(recipient.zone_candidates),
         "language": recipient.language,
     }

@@ -95,6 +95,7 @@ def recipient_of(message: Message) -> Recipient:
         addresses={channel: tuple(addresses) for channel, addresses in message.addresses.items()},
         person_key=message.person_key,
         zone=message.zone,
+        zone_candidates=tuple(message.zone_candidates),
         language=message.language,
         acknowledges=message.acknowledges,
     )

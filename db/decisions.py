@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, insert, update
 from sqlalchemy.orm import Session
 
 from db.situation import Situation, take_situation
-from db.tables import ATTEMPTS, MESSAGES, Attempt, Message
+from db.tables import ATTEMPTS, DEFERRALS, MESSAGES, Attempt, Message
 from domain.hashing import AddressHasher
 from domain.ladder import (
     UNSETTLED_FOR,
@@ -26,6 +26,7 @@ from domain.persons import PersonFacts
 from domain.states import AttemptState, HoldReason, MessageState
 
 _INSERT_ATTEMPT = insert(ATTEMPTS)
+_INSERT_DEFERRAL = insert(DEFERRALS)
 _CHANGE_MESSAGE = update(MESSAGES).where(
     MESSAGES.c.id == bindparam("of_message"),
     MESSAGES.c.state == bindparam("old_state"),
@@ -34,6 +35,8 @@ _CHANGE_MESSAGE = update(MESSAGES).where(
 """What is set comes with the values."""
 
 _NOT_HELD = frozenset({HoldReason.AWAITING, HoldReason.IN_FLIGHT})
+_PUT_OFF = frozenset({HoldReason.WINDOW, HoldReason.QUIET_HOURS, HoldReason.CAP, HoldReason.PROVIDER_BUSY})
+"""By a person's rules or a provider; each such deferral is kept, to be told afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,7 @@ def _write(session: Session, situation: Situation, step: Step, send_on: str | No
             _expire_answered_by_silence(session, situation)
             _hold(session, situation.message, due_at=situation.now, reason=None)
         case Wait(until=until, reason=reason):
+            _keep_deferral(session, situation, step)
             _hold(session, situation.message, due_at=until, reason=None if reason in _NOT_HELD else reason)
         case Done():
             if step.state is MessageState.EXPIRED:
@@ -172,6 +176,18 @@ def _expire_answered_by_silence(session: Session, situation: Situation) -> None:
 
 def _hold(session: Session, message: MessageFacts, *, due_at: datetime | None, reason: HoldReason | None) -> None:
     _change(session, message, state=unfinished_state(message.attempts), due_at=due_at, hold_reason=reason)
+
+
+def _keep_deferral(session: Session, situation: Situation, wait: Wait) -> None:
+    """Once for each, however often it is looked at meanwhile."""
+    if wait.reason not in _PUT_OFF:
+        return
+    # While a channel cannot be made ready, each look puts it off by a little more: that is one deferral.
+    lasts_on = wait.reason is HoldReason.PROVIDER_BUSY or situation.due_at == wait.until
+    if situation.hold_reason == wait.reason and lasts_on:
+        return
+    deferral = {"message_id": situation.message.id, "at": situation.now, "reason": wait.reason, "until": wait.until}
+    session.execute(_INSERT_DEFERRAL, deferral)
 
 
 def _end(session: Session, situation: Situation, step: Done) -> None:

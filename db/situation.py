@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,8 @@ from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from db import locks
-from db.tables import Attempt, Message, Run, Suppression
+from db.persons import look_up_person
+from db.tables import Attempt, Message, Run
 from domain.clock import RunClock
 from domain.hashing import AddressHasher
 from domain.ladder import AttemptFacts, MessageFacts, RunFacts
@@ -29,8 +30,6 @@ _MESSAGE_WITH_ATTEMPTS = (
     .execution_options(populate_existing=True)
 )
 
-_COUNTS_FOR_CAPS = ("sending", "sent", "delivered", "expired", "unknown")
-
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -42,6 +41,9 @@ class Situation:
     run_id: UUID
     person_key: str | None
     text: dict[str, Any]
+    hold_reason: str | None = None
+    """As the message's row says it until now."""
+    due_at: datetime | None = None
 
 
 def take_situation(session: Session, message_id: UUID, hash_address: AddressHasher) -> Situation | None:
@@ -59,12 +61,8 @@ def look(session: Session, message_id: UUID, hash_address: AddressHasher) -> Sit
     if not rows:
         return None
     message, run, now, _ = rows[0]
-    person = PersonFacts(
-        zone=message.zone,
-        recent_sends=_recent_sends(session, message, Plan.model_validate(run.plan), now),
-        rejected=_rejected(session, message, hash_address),
-    )
-    return _situation(rows, person)
+    plan = Plan.model_validate(run.plan)
+    return _situation(rows, look_up_person(session, message, plan, now, hash_address))
 
 
 def look_after_hand_over(session: Session, message_id: UUID, person: PersonFacts) -> Situation | None:
@@ -91,6 +89,8 @@ def _situation(rows: Sequence[Row[Message, Run, datetime, Attempt | None]], pers
         run_id=run.id,
         person_key=message.person_key,
         text=message.text or {},
+        hold_reason=message.hold_reason,
+        due_at=message.due_at,
     )
 
 
@@ -142,35 +142,3 @@ def message_facts(
 def _noted_answers(message: Message) -> frozenset[Awaited]:
     noted = {Awaited.ACKNOWLEDGEMENT: message.acknowledged_at, Awaited.CLICK: message.clicked_at}
     return frozenset(kind for kind, at in noted.items() if at is not None)
-
-
-def _recent_sends(session: Session, message: Message, plan: Plan, now: datetime) -> tuple[datetime, ...]:
-    """One time for each other message that was, or may have been, handed over to this person."""
-    if not plan.caps or message.person_key is None:
-        return ()
-    since = now - timedelta(days=max(cap.days for cap in plan.caps))
-    first_claim = func.min(Attempt.claimed_at)
-    return tuple(
-        session.scalars(
-            select(first_claim)
-            .where(
-                Attempt.person_key == message.person_key,
-                Attempt.message_id != message.id,
-                Attempt.claimed_at > since,
-                Attempt.state.in_(_COUNTS_FOR_CAPS),
-            )
-            .group_by(Attempt.message_id)
-            .order_by(first_claim)
-        )
-    )
-
-
-def _rejected(session: Session, message: Message, hash_address: AddressHasher) -> dict[str, frozenset[str]]:
-    by_hash = {
-        hash_address(channel, address): (channel, address)
-        for channel, addresses in message.addresses.items()
-        for address in addresses
-    }
-    listed = session.scalars(select(Suppression.address_hash).where(Suppression.address_hash.in_(by_hash))).all()
-    dead = [by_hash[address_hash] for address_hash in listed]
-    return {channel: frozenset(a for c, a in dead if c == channel) for channel, _ in dead}

@@ -19,6 +19,7 @@ def merge(rows: Sequence[Recipient]) -> Recipient:
         addresses=united_addresses(row.addresses for row in rows),
         person_key=_first_known(row.person_key for row in rows),
         zone=_first_known(row.zone for row in rows),
+        zone_candidates=tuple(dict.fromkeys(zone for row in rows for zone in row.zone_candidates)),
         language=_first_known(row.language for row in rows),
         acknowledges=any(row.acknowledges for row in rows),
     )

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from domain.arbiter import NO_ADDRESS, Deferred, Refused, arbitrate, permitted_addresses, refusal, without_their_word
 from domain.backoff import TRIED_AGAIN, jitter
 from domain.clock import RunClock
 from domain.hand_over import ADVANCE_TIMEOUT
-from domain.persons import PersonFacts, next_permitted
+from domain.persons import PersonFacts
 from domain.plan import Plan, Rung
 from domain.states import (
     HANDED_OVER,
@@ -114,8 +115,9 @@ def next_step(message: MessageFacts, plan: Plan, run: RunFacts, person: PersonFa
         return awaiting
     candidate = _next_candidate(message, plan, person)
     if candidate is None or run.state is RunState.CANCELLED or _too_late_for_a_fallback(message, plan, run, now):
-        return ending(message, cancelled=run.state is RunState.CANCELLED)
-    held_back = _held_back(candidate, message, plan, run, person=person, now=now)
+        return ending(message, cancelled=run.state is RunState.CANCELLED, refused=_refusal(message, plan, person))
+    ruling = arbitrate(plan, person, now, count_caps=not _follows_a_hand_over(message))
+    held_back = _held_back(candidate, message, plan, run, ruling=ruling, now=now)
     return held_back or (Done(MessageState.HELD_OUT) if message.held_out else candidate)
 
 
@@ -125,8 +127,11 @@ def following_channel(message: MessageFacts, plan: Plan, person: PersonFacts) ->
     return candidate.channel if candidate else None
 
 
-def ending(message: MessageFacts, *, cancelled: bool = False) -> Done:
-    """How a message ends that will not be sent again, from its attempts alone; the proof computes it anew."""
+def ending(message: MessageFacts, *, cancelled: bool = False, refused: str | None = None) -> Done:
+    """How a message ends that will not be sent again, from its attempts alone; the proof computes it anew.
+
+    `refused`: the person's word without which it would have been sent again.
+    """
     states = {attempt.state for attempt in message.attempts}
     if message.answered:
         return Done(MessageState.DELIVERED)
@@ -138,9 +143,9 @@ def ending(message: MessageFacts, *, cancelled: bool = False) -> Done:
         return Done(MessageState.UNKNOWN)
     if cancelled:
         return Done(MessageState.WITHDRAWN, "run_cancelled")
-    if AttemptState.FAILED in states:
+    if refused is None and AttemptState.FAILED in states:
         return Done(MessageState.FAILED)
-    return Done(MessageState.SUPPRESSED, "no_address")
+    return Done(MessageState.SUPPRESSED, refused or NO_ADDRESS)
 
 
 def unfinished_state(attempts: tuple[AttemptFacts, ...]) -> MessageState:
@@ -162,7 +167,7 @@ def _next_candidate(message: MessageFacts, plan: Plan, person: PersonFacts) -> S
     if message.handed_over and not plan.awaits:
         return None
     for rung in plan.ladder[_reached(message, plan) :]:
-        address = _address_on(rung, message, person)
+        address = _address_on(rung, message, plan, person)
         if address is _UNCERTAIN:
             return None
         if address is not None:
@@ -181,11 +186,17 @@ def _reached(message: MessageFacts, plan: Plan) -> int:
     return min(places, default=0)
 
 
+def _refusal(message: MessageFacts, plan: Plan, person: PersonFacts) -> str | None:
+    if _next_candidate(message, *without_their_word(plan, person)) is None:
+        return None
+    return refusal(plan, person, message.addresses)
+
+
 _UNCERTAIN = ""
 """In place of an address: a try here may have arrived and must not be repeated, nor followed by another rung."""
 
 
-def _address_on(rung: Rung, message: MessageFacts, person: PersonFacts) -> str | None:
+def _address_on(rung: Rung, message: MessageFacts, plan: Plan, person: PersonFacts) -> str | None:
     tries = [attempt for attempt in message.attempts if attempt.channel == rung.channel and not attempt.written_off]
     if any(attempt.state is AttemptState.UNKNOWN for attempt in tries) and not rung.retries_unknown:
         return _UNCERTAIN
@@ -195,8 +206,9 @@ def _address_on(rung: Rung, message: MessageFacts, person: PersonFacts) -> str |
         return None
     if sum(attempt.state is AttemptState.UNKNOWN for attempt in tries) >= rung.max_unknown:
         return None
-    dead = {attempt.address for attempt in tries if _dead(attempt)} | person.rejected.get(rung.channel, frozenset())
-    return next((address for address in message.addresses.get(rung.channel, ()) if address not in dead), None)
+    dead = {attempt.address for attempt in tries if _dead(attempt)}
+    permitted = permitted_addresses(plan, person, rung.channel, message.addresses.get(rung.channel, ()))
+    return next((address for address in permitted if address not in dead), None)
 
 
 def _dead(attempt: AttemptFacts) -> bool:
@@ -217,13 +229,21 @@ def _too_late_for_a_fallback(message: MessageFacts, plan: Plan, run: RunFacts, n
 
 
 def _held_back(
-    candidate: Send, message: MessageFacts, plan: Plan, run: RunFacts, *, person: PersonFacts, now: datetime
+    candidate: Send,
+    message: MessageFacts,
+    plan: Plan,
+    run: RunFacts,
+    *,
+    ruling: Deferred | Refused | None,
+    now: datetime,
 ) -> Step | None:
     """The rules between a message and its sending: past valid-until it ends, otherwise it waits."""
+    if isinstance(ruling, Refused):
+        return ending(message, refused=ruling.reason)
     wait = (
         _hold_by_run(message, run)
         or _hold_by_provider(candidate, message.newest, now)
-        or _hold_by_person(message, plan, person, now)
+        or _hold_by_person(message, ruling)
     )
     if plan.valid_for_seconds is None:
         return wait
@@ -256,11 +276,13 @@ def _hold_by_provider(candidate: Send, newest: AttemptFacts | None, now: datetim
     return Wait(newest.retry_at, HoldReason.HAND_OVER_LIMIT if released else HoldReason.PROVIDER_BUSY)
 
 
-def _hold_by_person(message: MessageFacts, plan: Plan, person: PersonFacts, now: datetime) -> Wait | None:
-    a_fallback = unfinished_state(message.attempts) is MessageState.SENT
-    permitted = next_permitted(plan, person, now, count_caps=not a_fallback)
-    if permitted is None:
+def _hold_by_person(message: MessageFacts, ruling: Deferred | None) -> Wait | None:
+    if ruling is None:
         return None
-    at, reason = permitted
     # Thousands share a window's opening: spread them over a minute, each always at the same second.
-    return Wait(at + jitter(message.id, timedelta(minutes=1)) if reason is HoldReason.WINDOW else at, reason)
+    spread = timedelta() if ruling.reason is HoldReason.CAP else jitter(message.id, timedelta(minutes=1))
+    return Wait(ruling.until + spread, ruling.reason)
+
+
+def _follows_a_hand_over(message: MessageFacts) -> bool:
+    return unfinished_state(message.attempts) is MessageState.SENT

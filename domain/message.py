@@ -24,6 +24,8 @@ class Recipient:
     person_key: str | None = None
     """The same in all campaigns; None for a device without an owner, which has no caps."""
     zone: str | None = None
+    zone_candidates: tuple[str, ...] = ()
+    """Where the zone is not known: those it may be. Nothing is sent but when it is permitted in all of them."""
     language: str | None = None
     acknowledges: bool = False
     """Whether a device of ours will acknowledge; where not, silence is normal."""

@@ -15,6 +15,8 @@ LONGEST_TTL_SECONDS = 28 * 24 * 3600
 """What FCM keeps a message for at most."""
 
 
+HIGHEST_PRIORITY = 9
+
 HoldoutPercent = Annotated[float, Field(ge=0, lt=100, allow_inf_nan=False)]
 """Below 100: a campaign that holds everybody out sends nothing to anybody."""
 
@@ -97,8 +99,8 @@ class Plan(Frozen):
     quiet_hours: QuietHours | None = None
     """Left out, the operator's own apply; None: none."""
     caps: tuple[Cap, ...] = ()
-    priority: Annotated[int, Field(ge=0, le=9)] = 5
-    """Caps count what campaigns of the same or a higher priority have sent; 9 is the highest."""
+    priority: Annotated[int, Field(ge=0, le=HIGHEST_PRIORITY)] = 5
+    """Caps count what campaigns of the same or a higher priority have sent."""
     bypass_frequency_caps: bool = False
     """Set for one run, by somebody who may."""
     consent: ConsentRule | None = None

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from domain.consequences import answered, claimed, decided, settled, with_attempt
 from domain.ladder import AttemptFacts, Done, MessageFacts, RunFacts, Send, Step, Wait, next_step, unfinished_state
-from domain.persons import PersonFacts
+from domain.persons import PersonFacts, RecentSend
 from domain.plan import Plan
 from domain.states import AttemptState, Awaited, FailureKind
 
@@ -215,14 +215,15 @@ class _People:
 
     def __init__(self, cast: Sequence[Role], plan: Plan) -> None:
         keys = Counter(role.person_key for role in cast if role.person_key) if plan.caps else Counter[str]()
-        self._sends: dict[str, dict[str, datetime]] = {key: {} for key, count in keys.items() if count > 1}
+        self._sends: dict[str, dict[str, RecentSend]] = {key: {} for key, count in keys.items() if count > 1}
         self._dead: dict[str, set[str]] = {}
+        self._priority = plan.priority
 
     def facts_of(self, role: Role, message: MessageFacts) -> PersonFacts:
         person = role.person
         others = self._sends.get(role.person_key or "", {})
         if others:
-            since = [at for recipient_id, at in others.items() if recipient_id != role.recipient_id]
+            since = [send for recipient_id, send in others.items() if recipient_id != role.recipient_id]
             person = replace(person, recent_sends=tuple(sorted([*person.recent_sends, *since])))
         dead = {
             channel: frozenset(self._dead[channel].intersection(addresses))
@@ -238,4 +239,4 @@ class _People:
         if attempt.failure is FailureKind.ADDRESS_REJECTED:
             self._dead.setdefault(attempt.channel, set()).add(attempt.address)
         if attempt.state in COUNTS_FOR_CAPS and (sends := self._sends.get(role.person_key or "")) is not None:
-            sends.setdefault(role.recipient_id, attempt.claimed_at)
+            sends.setdefault(role.recipient_id, RecentSend(attempt.claimed_at, self._priority))

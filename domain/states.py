@@ -58,6 +58,7 @@ class HoldReason(StrEnum):
     PROVIDER_BUSY = "provider_busy"
     HAND_OVER_LIMIT = "hand_over_limit"
     WINDOW = "window"
+    QUIET_HOURS = "quiet_hours"
     CAP = "frequency_cap"
 
 

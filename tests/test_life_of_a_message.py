@@ -91,11 +91,12 @@ def some_messages() -> Iterator[MessageFacts]:
 def by_decision() -> Iterator[Transition]:
     """What db/decisions.py writes: a try that is in flight for too long is settled first, in the same transaction."""
     runs = [RunFacts(state, START) for state in (RunState.RUNNING, RunState.CANCELLED)]
-    for message, plan, run, later in product(some_messages(), some_plans(), runs, [2 * MINUTE, DAY]):
+    people = [PersonFacts(), PersonFacts(suppressed_because="unsubscribed")]
+    for message, plan, run, later, person in product(some_messages(), some_plans(), runs, [2 * MINUTE, DAY], people):
         settled = message
         if message.state is MessageState.SENDING:
             settled = replace(message, attempts=(*message.attempts[:-1], lost(message.attempts[-1])))
-        match next_step(settled, plan, run, PersonFacts(), START + later):
+        match next_step(settled, plan, run, person, START + later):
             case Send():
                 yield message.state, MessageState.SENDING
             case Done(state=state):

@@ -163,4 +163,5 @@ class ReportedAttempt(Base):
 # table's that was built once (`make bench`).
 MESSAGES = cast("Table", Message.__table__)
 ATTEMPTS = cast("Table", Attempt.__table__)
+DEFERRALS = cast("Table", Deferral.__table__)
 ACKNOWLEDGEMENTS = cast("Table", Acknowledgement.__table__)

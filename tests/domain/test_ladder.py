@@ -8,7 +8,7 @@ from itertools import chain, repeat
 import pytest
 
 from domain.ladder import UNSETTLED_FOR, AttemptFacts, Done, MessageFacts, RunFacts, Send, Wait, following_channel
-from domain.persons import PersonFacts
+from domain.persons import PersonFacts, RecentSend
 from domain.plan import Plan, Rung
 from domain.proof import difference
 from domain.rules import Cap, SendWindow
@@ -226,15 +226,15 @@ def test_a_plan_with_a_zone_that_nobody_knows_is_refused_by_name() -> None:
 
 
 def test_a_cap_defers_until_the_oldest_sending_leaves_it() -> None:
-    run = a_run(plan=a_plan(caps=(Cap(count=1, days=7), Cap(count=3, days=30))))
-    run.person = PersonFacts(recent_sends=(START - timedelta(days=2),))
+    run = a_run(plan=a_plan(caps=(Cap(count=1, days=7), Cap(count=3, days=30)), priority=9))
+    run.person = PersonFacts(recent_sends=(RecentSend(START - timedelta(days=2), 9),))
     assert run.look() == Wait(START + timedelta(days=5), HoldReason.CAP)
 
 
 def test_a_fallback_is_the_same_message_and_is_not_capped() -> None:
     run = a_run(plan=a_plan(caps=(Cap(count=1, days=7),)))
     run.look()
-    run.person = PersonFacts(recent_sends=(START,))
+    run.person = PersonFacts(recent_sends=(RecentSend(START, 5),))
     run.now = START + HOUR
     assert run.look() == Send(MQTT, "device")
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.ladder import Done, MessageFacts, RunFacts, Send, Wait
-from domain.persons import PersonFacts
+from domain.persons import PersonFacts, RecentSend
 from domain.plan import Plan, Rung
 from domain.proof import difference
-from domain.rules import Cap, SendWindow
+from domain.rules import Cap, ConsentRule, QuietHours, SendWindow
 from domain.states import AttemptState, Awaited, FailureKind, HoldReason, MessageState, RunState, may_leave_its_end
 from tests.domain.virtual import MESSAGE, START, Answer, VirtualRun
 
@@ -32,7 +32,10 @@ plans = st.builds(
     ladder=ladders,
     awaits=st.sampled_from([frozenset(), frozenset(Awaited)]),
     window=st.sampled_from([None, SendWindow(opens=9, closes=18), SendWindow(opens=0, closes=1)]),
+    quiet_hours=st.sampled_from([None, QuietHours(begin=14, end=0), QuietHours(begin=12, end=14)]),
     caps=st.sampled_from([(), (Cap(count=1, days=1),)]),
+    priority=st.sampled_from([0, 5, 9]),
+    consent=st.sampled_from([None, ConsentRule(purpose="news"), ConsentRule(purpose="news", opt_in=True)]),
     valid_for_seconds=st.none() | st.integers(1, 200_000),
     max_lateness_seconds=st.none() | st.integers(0, 7200),
 )
@@ -46,7 +49,12 @@ addresses = st.fixed_dictionaries(
 people = st.builds(
     PersonFacts,
     zone=st.sampled_from([None, "Asia/Dhaka", "America/New_York"]),
-    recent_sends=st.sampled_from([(), (START - timedelta(hours=3),)]),
+    zone_candidates=st.sampled_from([(), ("Asia/Kathmandu", "Asia/Dhaka"), ("Pacific/Auckland", "Europe/London")]),
+    is_person=st.booleans(),
+    recent_sends=st.sampled_from([(), (RecentSend(START - timedelta(hours=3), 5),)]),
+    suppressed=st.sampled_from([{}, {"fcm": {"token": "unsubscribed"}}]),
+    suppressed_because=st.sampled_from([None, None, None, "complaint"]),
+    consents=st.sampled_from([{}, {"*": True}, {"*": True, "fcm": False}]),
 )
 messages = st.builds(
     MessageFacts,
