@@ -7,10 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine, delete, func, select, text, update
+from sqlalchemy import DateTime, Engine, Table, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from db.audience import add_messages, assign, close_snapshot, store_rows
@@ -21,7 +21,7 @@ from db.facts import TakenAcknowledgement, take_acknowledgement
 from db.ledger import Proof, prove
 from db.outcomes import Outcome, record
 from db.runs import RunView, get_run, open_run
-from db.tables import Attempt, AuditEntry, Base, Message, Run
+from db.tables import ATTEMPTS, MESSAGES, Attempt, AuditEntry, Base, Message, Run
 from domain.hashing import AddressHasher
 from domain.ids import run_workflow_id
 from domain.message import Message as Text
@@ -147,6 +147,15 @@ class Scene:
         with transaction(self.engine) as session:
             earlier = update(Attempt).where(Attempt.message_id == message_id)
             session.execute(earlier.values(claimed_at=Attempt.claimed_at - back, retry_at=Attempt.retry_at - back))
+
+    def let_pass(self, run_id: UUID, time_passed: timedelta) -> None:
+        """As if all that has happened to the run had happened so much earlier."""
+        with transaction(self.engine) as session:
+            runs = cast("Table", Run.__table__)
+            for table, run in ((runs, runs.c.id), (MESSAGES, MESSAGES.c.run_id), (ATTEMPTS, ATTEMPTS.c.run_id)):
+                moments = [column for column in table.columns if isinstance(column.type, DateTime)]
+                earlier = {column.name: column - time_passed for column in moments}
+                session.execute(update(table).where(run == run_id).values(**earlier))
 
     def set(self, run_id: UUID, **values: object) -> None:
         with transaction(self.engine) as session:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from domain.clock import RunClock
+from domain.clock import ClockPolicy, RunClock
 from domain.consequences import answered, claimed, decided, judged, settled, with_attempt
-from domain.ladder import Done, MessageFacts, RunFacts, Send, Step, Wait, next_step, unfinished_state
+from domain.ladder import Done, MessageFacts, RunFacts, Send, Step, Wait, ending, next_step, unfinished_state
 from domain.persons import PersonFacts
 from domain.plan import Plan
-from domain.states import AttemptState, FailureKind, RunState
+from domain.states import AttemptState, FailureKind, MessageState, RunState
 from domain.verdicts import Verdict
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -58,11 +58,11 @@ class VirtualRun:
             self.run, state=RunState.PAUSED, clock=RunClock(self.run.clock.paused_total, paused_at=self.now)
         )
 
-    def resume(self) -> None:
-        paused_at = self.run.clock.paused_at
-        assert paused_at is not None
-        total = self.run.clock.paused_total + (self.now - paused_at)
-        self.run = replace(self.run, state=RunState.RUNNING, clock=RunClock(total))
+    def resume(self, policy: ClockPolicy = ClockPolicy.SHIFT) -> None:
+        """As db/control.py does; whoever is overdue ends with it where the policy says so."""
+        self.run = replace(self.run, state=RunState.RUNNING, clock=self.run.clock.resumed(self.now, policy))
+        if policy is ClockPolicy.EXPIRE_OVERDUE and self._is_overdue():
+            self.message = decided(self.message, ending(self.message))
 
     def cancel(self) -> None:
         if self.run.clock.paused_at:
@@ -74,6 +74,12 @@ class VirtualRun:
 
     def judge(self, verdict: Verdict) -> None:
         self.message = judged(self.message, verdict)
+
+    def _is_overdue(self) -> bool:
+        sent = self.message.handed_over
+        if self.message.ended or self.message.state is not MessageState.SENT or not self.plan.awaits or sent is None:
+            return False
+        return sent.deadline is None or sent.deadline <= self.run.clock.run_time(self.now)
 
     def _hand_over(self, step: Send) -> None:
         answer = next(self.answers)
