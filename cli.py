@@ -18,13 +18,13 @@ from activities.dry_run import DryRunner
 from activities.queues import CORE
 from activities.starting import StartOrder, start_and_write_down
 from campaigns.registry import UnknownCampaignError
-from console import deployment, figures, launching, rehearsal, resuming, suppressions, unknown
+from console import deployment, figures, launching, proof, rehearsal, resuming, suppressions, unknown
 from console.desk import Desk, find_settings, open_desk
 from console.launching import launch_line
 from console.logs import log_to_standard_error
 from console.parameters import read_parameters
 from console.references import RunReference
-from console.views import campaigns_table, dry_run_view, proof_panel, run_panel, runs_table
+from console.views import campaigns_table, dry_run_view, run_panel, runs_table
 from db import control, ledger
 from db.engine import transaction
 from db.launching import launch_stand
@@ -38,6 +38,7 @@ from wiring import UnreachableError, build_channels, build_hasher, build_house_r
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(deployment.app)
 app.add_typer(figures.app)
+app.add_typer(proof.app)
 app.add_typer(rehearsal.app)
 app.add_typer(launching.app)
 app.add_typer(resuming.app)
@@ -168,17 +169,6 @@ def release(
         released = control.release(desk.engine, found.id, desk.actor, up_to)
         desk.tell(found, sweep=True)
         console.print(f"{released} of {found.targeted} are released.")
-
-
-@app.command()
-def proof(reference: RunReference) -> None:
-    """The ledger of a run; ends with 1 where it does not balance."""
-    with open_desk(console) as desk:
-        found = desk.find(reference)
-        with transaction(desk.engine) as session:
-            proven = ledger.prove(session, found.id)
-        console.print(proof_panel(proven))
-    raise typer.Exit(0 if proven.balanced else 1)
 
 
 @app.command()

@@ -21,6 +21,7 @@ from domain.problems import (
     SecondKeyNeededError,
     WrongStateError,
 )
+from domain.reports import BadReportError
 from domain.suppression import BadReasonError
 
 
@@ -80,6 +81,11 @@ KINDS: Mapping[type[Exception], Kind] = {
     NotSuppressedError: Kind(HTTPStatus.NOT_FOUND, "not-suppressed", "It is not on the suppression list."),
     BadAddressError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-address", "`detail` names the field and the remedy."),
     BadReasonError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-reason", "A word of ours, or a provider's code."),
+    BadReportError: Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "bad-report",
+        "CSV with `message_id`, `provider_id` or both; nothing was stored.",
+    ),
     NoSuchChannelError: Kind(HTTPStatus.NOT_FOUND, "no-such-channel", "The run's ladder has no such channel."),
     NotUnknownError: Kind(HTTPStatus.CONFLICT, "not-unknown", "A verdict is given on a message that ended as unknown."),
     NothingLeftToTryError: Kind(

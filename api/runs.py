@@ -16,11 +16,11 @@ from activities.starting import Started, StartOrder, start_and_write_down
 from api.keys import Operator, Viewer
 from api.paging import PageSize, next_page
 from api.parts import Parts, PartsOf, Temporal, TemporalOf, TemporalUnavailableError
-from api.problems import answer, brief, problems
-from api.refusals import NOT_BALANCED, KeyUsedOtherwiseError
+from api.problems import brief, problems
+from api.refusals import KeyUsedOtherwiseError
 from db.engine import transaction
 from db.launching import LaunchStand, launch_stand
-from db.ledger import Progress, Proof, progress, prove
+from db.ledger import Progress, progress
 from db.messages import MessageStory, MessageView, list_messages, message_story
 from db.runs import RunView, find_run, list_runs
 from domain.launching import LaunchOrder
@@ -137,20 +137,6 @@ def show(reference: Reference, parts: PartsOf, _: Viewer) -> RunStand:
     with transaction(parts.engine) as session:
         run = find_run(session, reference)
         return RunStand(run=run, progress=progress(session, run.id), launch=launch_stand(session, run))
-
-
-@router.get("/{reference}/proof", responses=problems(404, 409), response_model=Proof)
-def proof(reference: Reference, request: Request, parts: PartsOf, _: Viewer) -> Proof | Response:
-    """The ledger: everybody targeted is in exactly one state, and it is the one that the attempts make of it.
-
-    While it does not balance the answer is a problem (409) that carries the same members.
-    """
-    with transaction(parts.engine) as session:
-        found = prove(session, find_run(session, reference).id)
-    if found.balanced:
-        return found
-    detail = f"{found.rows} messages of {found.targeted} targeted, {found.different} in a state that is not proven"
-    return answer(request, NOT_BALANCED, detail, found.model_dump())
 
 
 @router.get("/{reference}/messages", responses=problems(404))

@@ -15,7 +15,7 @@ from benchmarks.campaign import NAME, Measured, build_registry, plan
 from benchmarks.figures import BARE, OURS
 from db.engine import transaction
 from db.facts import take_acknowledgement
-from db.ledger import prove
+from db.proof import prove
 from domain.ids import run_id_of
 from workflows.recipient_delivery import RecipientDelivery
 

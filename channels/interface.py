@@ -1,12 +1,13 @@
 """What every channel is: a name, declared facts, `prepare` and `send`, and six errors that say what comes next."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
+from domain.reports import Reported
 from domain.states import FailureKind
 
 
@@ -137,3 +138,11 @@ class Channel(Protocol):
         """
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A channel whose provider can be asked what it has taken; the proof is held against that."""
+
+    def reported(self, since: datetime, until: datetime) -> Iterable[Reported]:
+        """All that was taken from `since` up to `until`; raises ProviderBusyError or NotPermittedError."""

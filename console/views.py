@@ -14,7 +14,8 @@ from rich.text import Text
 
 from activities.dry_run import DryRun
 from campaigns.registry import Registry
-from db.ledger import Progress, Proof
+from db.ledger import Progress
+from db.proof import Proof
 from db.runs import RunView
 from domain.states import MessageState, RunState
 
@@ -89,8 +90,27 @@ def proof_panel(proof: Proof) -> RenderableType:
         f"{proof.targeted} targeted at the snapshot, {proof.rows} rows now, "
         f"{proof.unfinished} not ended yet, {proof.different} not what their attempts make of them"
     )
-    parts: list[RenderableType] = [verdict, counts, counts_table("state", proof.states, _STATE_STYLES)]
-    return Panel(Group(*parts, *([table] if proof.differences else [])), title="proof", expand=False)
+    parts: list[RenderableType] = [verdict, counts, _reports(proof), counts_table("state", proof.states, _STATE_STYLES)]
+    parts += [table] if proof.differences else []
+    parts += [_report_differences(proof)] if proof.report_differences else []
+    return Panel(Group(*parts), title="proof", expand=False)
+
+
+def _reports(proof: Proof) -> Text:
+    if not proof.reports:
+        return Text("no channel's own report to hold it against: `drumbeat report` imports one", style="dim")
+    against = ", ".join(
+        f"{each.channel} ({each.messages} messages, {_when(each.reported_at)})" for each in proof.reports
+    )
+    return plain(f"held against the own report of {against}; {proof.report_different} tries differ")
+
+
+def _report_differences(proof: Proof) -> RenderableType:
+    table = _table("by report: message", "try", "as it travelled", "why")
+    for each in proof.report_differences:
+        tried = f"{each.attempt} by {each.channel}" if each.attempt else each.channel
+        table.add_row(str(each.message_id or ""), plain(tried), plain(each.attempt_id), plain(each.why))
+    return table
 
 
 def dry_run_view(prediction: DryRun) -> RenderableType:

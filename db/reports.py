@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, cast, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Text, Uuid, case, cast, delete, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -39,6 +39,22 @@ def reports_of(session: Session, run_id: UUID) -> dict[str, Report]:
         .order_by(ReportedAttempt.channel)
     )
     return {channel: Report(channel, at, count, ours) for channel, at, count, ours in session.execute(query)}
+
+
+def strangers(session: Session, run_id: UUID) -> list[tuple[str, str]]:
+    """(channel, id) of what a report names by an id of ours that no attempt of any run has."""
+    # Only a CASE keeps PostgreSQL from reading a provider's id as a UUID.
+    own_id = cast(
+        case((ReportedAttempt.ours & (ReportedAttempt.reported_id != _OF_NOTHING), ReportedAttempt.reported_id)), Uuid
+    )
+    query = (
+        select(ReportedAttempt.channel, ReportedAttempt.reported_id)
+        .outerjoin(Attempt, Attempt.id == own_id)
+        .where(ReportedAttempt.run_id == run_id, ReportedAttempt.ours, ReportedAttempt.reported_id != _OF_NOTHING)
+        .where(Attempt.id.is_(None))
+        .order_by(ReportedAttempt.channel, ReportedAttempt.reported_id)
+    )
+    return [(channel, reported_id) for channel, reported_id in session.execute(query)]
 
 
 def import_report(session: Session, run_id: UUID, channel: str, reported: Iterable[Reported], actor: str) -> int:

@@ -21,6 +21,21 @@ class Difference(BaseModel):
     why: str
 
 
+class ReportDifference(BaseModel):
+    """A try on which the ledger and the channel's own report contradict each other."""
+
+    model_config = ConfigDict(frozen=True)
+
+    channel: str
+    message_id: UUID | None
+    """null: no attempt of any run has this id."""
+    attempt: int | None
+    """The number of the try."""
+    attempt_id: str
+    """As it travelled."""
+    why: str
+
+
 def difference(message: MessageFacts) -> Difference | None:
     """None: the state is right."""
     if message.held_out and message.attempts:

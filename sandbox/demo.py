@@ -18,7 +18,8 @@ from sqlalchemy import Engine
 from console.views import run_panel
 from db.engine import create_database_engine, transaction
 from db.figures import campaign_figures
-from db.ledger import Progress, progress, prove
+from db.ledger import Progress, progress
+from db.proof import prove
 from db.runs import RunView, get_run
 from domain.problems import NoSuchRunError
 from sandbox.demo_figures import Figures, cast_view, figures_view

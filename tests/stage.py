@@ -22,7 +22,8 @@ from db import control
 from db.engine import transaction
 from db.facts import TakenAcknowledgement, take_acknowledgement
 from db.launching import Approved, approve
-from db.ledger import Progress, Proof, progress, prove
+from db.ledger import Progress, progress
+from db.proof import Proof, prove
 from db.runs import RunView, get_run
 from db.tables import Attempt, Message, Run
 from domain.clock import ClockPolicy

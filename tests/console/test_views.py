@@ -12,7 +12,8 @@ from activities.dry_run import DryRun, Sample
 from campaigns.campaign import Schedule
 from campaigns.registry import Registry
 from console.views import campaigns_table, counts_table, dry_run_view, proof_panel, run_panel, runs_table
-from db.ledger import Progress, Proof
+from db.ledger import Progress
+from db.proof import Proof
 from db.runs import RunView
 from domain.proof import Difference
 from domain.states import MessageState, RunState

@@ -18,8 +18,8 @@ from db.batches import open_batch
 from db.decisions import Claim, Decision, decide
 from db.engine import transaction
 from db.facts import TakenAcknowledgement, take_acknowledgement
-from db.ledger import Proof, prove
 from db.outcomes import Outcome, record
+from db.proof import Proof, prove
 from db.runs import RunView, get_run, open_run
 from db.tables import ATTEMPTS, MESSAGES, Attempt, AuditEntry, Base, Message, Run
 from domain.hashing import AddressHasher

@@ -96,7 +96,7 @@ def test_a_proof_in_the_middle_of_the_traffic_sees_each_message_with_its_own_att
 
 
 def test_the_proof_reads_large_runs_in_pages(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("db.ledger._PAGE", 2)
+    monkeypatch.setattr("db.proof._PAGE", 2)
     ids = a_mixed_run(scene)
     assert scene.proof(ids["run"]).balanced
     for name in ("sent", "delivered", "failed"):

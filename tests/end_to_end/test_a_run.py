@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import httpx2
 import pytest
 
 from domain.ids import run_workflow_id
@@ -18,6 +19,7 @@ from tests.console.terminal import Terminal
 from tests.end_to_end.play import PATIENCE_SECONDS, Play, playing
 
 QUIET_LOOKS = 20
+CSV = {"content-type": "text/csv"}
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +174,25 @@ def test_a_dry_run_by_the_command_line_reads_the_stacks_locks_and_sends_nothing(
     assert said.code == 0
     assert f"{play.world.expected.targeted} people are targeted" in said.out
     assert len(play.stack.fcm.accepted) == before
+
+
+def test_the_providers_own_books_prove_the_run_and_a_line_torn_out_of_them_does_not(play: Play) -> None:
+    run_id = play.start()
+    ends_in_order(play, run_id)
+    books = {
+        "fcm": {push.message_id for push in play.stack.fcm.accepted if push.message_id},
+        "mqtt": {str(taken.message_id) for taken in play.stack.broker.accepted},
+    }
+    assert books["fcm"]  # no device listens to the broker here: its book stays empty, and is a report all the same
+    for channel, taken in books.items():
+        report = "\n".join(["message_id", *taken])
+        answer = play.api.put(f"/api/v1/runs/{run_id}/reports/{channel}", content=report, headers=CSV)
+        assert answer.raise_for_status().json()["messages"] == len(taken)
+    proof = play.api.get(f"/api/v1/runs/{run_id}/proof").raise_for_status().json()
+    assert (proof["balanced"], [each["channel"] for each in proof["reports"]]) == (True, ["fcm", "mqtt"])
+    torn_out = str(play.accepted(run_id)[0])
+    without = "\n".join(["message_id", *(books["fcm"] - {torn_out})])
+    play.api.put(f"/api/v1/runs/{run_id}/reports/fcm", content=without, headers=CSV).raise_for_status()
+    answer = play.api.get(f"/api/v1/runs/{run_id}/proof")
+    assert answer.status_code == httpx2.codes.CONFLICT
+    assert [each["attempt_id"] for each in answer.json()["report_differences"]] == [torn_out]
