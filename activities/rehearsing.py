@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from fractions import Fraction
-from math import ceil
 from typing import Any
 
 from sqlalchemy import Engine
@@ -22,11 +20,13 @@ from domain.hashing import AddressHasher
 from domain.house_rules import HouseRules
 from domain.ids import run_id_of, run_workflow_id
 from domain.ladder import RunFacts
+from domain.launching import awaits_approval, canary_size
 from domain.measured import ASSUMED_PER_SECOND, ChannelRecord, MeasuredAnswers
 from domain.plan import Plan
 from domain.rehearsal import Rehearsal, Role
 from domain.states import RunState
 from domain.tally import Tally
+from domain.watching import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Rehearser:
         )
 
     def _forecast(self, campaign: str, staged: Staged, zone: str, seed: int) -> Forecast:
-        plan, tally = staged.plan, Tally(zone)
+        plan, tally, watch = staged.plan, Tally(zone), Watch(staged.plan)
         paces = {rung.channel: self._pace(rung.channel, staged.measured) for rung in plan.ladder}
         rehearsal = Rehearsal(
             plan,
@@ -102,12 +102,13 @@ class Rehearser:
             MeasuredAnswers(staged.measured, plan, seed),
             {channel: pace.per_second for channel, pace in paces.items()},
             opens_at=opens_at(plan, staged.run.started_at),
-            canary=canary_of(plan, len(staged.cast)),
+            canary=canary_size(plan.launch, len(staged.cast), None),
         )
         for decided in rehearsal.decisions():
             tally.count(decided)
+            watch.count(decided, canary_settled=rehearsal.canary_is_watched)
         channels = tuple(self._channel(tally, rung.channel, paces[rung.channel]) for rung in plan.ladder)
-        launch = _launched(staged, rehearsal)
+        launch = _launched(staged, rehearsal, watch)
         return Forecast(
             campaign=campaign,
             starts_at=staged.run.started_at,
@@ -148,15 +149,17 @@ class Rehearser:
         return tally.channel(name, pace, facts.cost, facts.currency)
 
 
-def _launched(staged: Staged, rehearsal: Rehearsal) -> Launched:
+def _launched(staged: Staged, rehearsal: Rehearsal, watch: Watch) -> Launched:
     launch, targeted = staged.plan.launch, len(staged.cast)
     opened_at = opens_at(staged.plan, staged.run.started_at)
     return Launched(
-        approval_needed=launch.approval_above is not None and targeted > launch.approval_above,
+        approval_needed=awaits_approval(launch, targeted, approved_by=None),
         undo_until=opened_at if launch.undo_seconds else None,
-        canary=canary_of(staged.plan, targeted),
+        canary=canary_size(launch, targeted, None),
         canary_settled_at=rehearsal.canary_settled_at,
         others_go_at=rehearsal.released_at,
+        would_halt=watch.tripped,
+        would_halt_at=watch.tripped_at,
     )
 
 
@@ -171,12 +174,3 @@ def _cost(channels: Iterable[ChannelForecast]) -> dict[str, Decimal]:
 def opens_at(plan: Plan, started_at: datetime) -> datetime:
     """When the first may be sent to: the undo window comes before."""
     return started_at + timedelta(seconds=plan.launch.undo_seconds or 0)
-
-
-def canary_of(plan: Plan, targeted: int) -> int | None:
-    """How many go first; None: everybody at once."""
-    percent = plan.launch.canary_percent
-    if percent is None:
-        return None
-    size = ceil(Fraction(str(percent)) * targeted / 100)
-    return size if 0 < size < targeted else None

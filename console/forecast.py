@@ -76,7 +76,7 @@ def _launch_words(launch: Launched, zone: ZoneInfo) -> Iterator[str]:
 def _halt(forecast: Forecast) -> str:
     at = forecast.launch.would_halt_at
     when = f" on {_when(at, ZoneInfo(forecast.zone))}" if at else ""
-    return f"It would halt{when}: {forecast.launch.would_halt}. What follows is what comes if it is resumed at once."
+    return f"It would stop{when}, {forecast.launch.would_halt}; the rest is what comes if it is resumed at once."
 
 
 def _cost_words(forecast: Forecast) -> str:

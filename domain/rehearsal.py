@@ -88,6 +88,11 @@ class Rehearsal:
         self.canary_settled_at: datetime | None = None
         self.released_at: datetime | None = None
 
+    @property
+    def canary_is_watched(self) -> bool:
+        """All of it were tried, and the others wait still."""
+        return self.canary_settled_at is not None and self.released_at is None
+
     def decisions(self) -> Iterator[Decided]:
         """All of them in the order of time, to the end of the last message."""
         for actor in self._actors:

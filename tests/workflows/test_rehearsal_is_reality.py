@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 from uuid import UUID, uuid4
 
 from activities.rehearsing import Rehearser, Staged
@@ -24,7 +25,7 @@ from tests.script import Performance, Script
 from tests.stage import Stage
 
 TTL = timedelta(seconds=6)
-PARAMETERS = {"ttl_seconds": 6, "valid_for_seconds": 30, "holdout_percent": 15}
+PARAMETERS: dict[str, Any] = {"ttl_seconds": 6, "valid_for_seconds": 30, "holdout_percent": 15}
 OF_EACH = 4
 AT_ONCE, SOON = timedelta(), timedelta(seconds=1)
 DEAD = Answer(AttemptState.FAILED, FailureKind.ADDRESS_REJECTED)
