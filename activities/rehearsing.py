@@ -80,12 +80,15 @@ class Rehearser:
             return self._staged(trial, campaign.name, drawn_as)
 
     def _staged(self, trial: Trial, campaign: str, drawn_as: str) -> Staged:
-        run = get_run(trial.session, trial.run_id)
+        run, plan = get_run(trial.session, trial.run_id), trial.plan
+        at = run.started_at or run.created_at
         return Staged(
-            plan=trial.plan,
-            run=RunFacts(RunState.RUNNING, run.started_at or run.created_at),
-            cast=read_cast(trial.session, trial.run_id, self.hash_address, run_id_of(drawn_as)),
-            measured=measured_rates(trial.session, campaign, [rung.channel for rung in trial.plan.ladder]),
+            plan=plan,
+            run=RunFacts(RunState.RUNNING, at),
+            cast=read_cast(
+                trial.session, trial.run_id, self.hash_address, plan=plan, at=at, drawn_as=run_id_of(drawn_as)
+            ),
+            measured=measured_rates(trial.session, campaign, [rung.channel for rung in plan.ladder]),
             read_at=run.created_at,
             off=trial.off,
             left_out=trial.left_out,
