@@ -18,7 +18,7 @@ from activities.dry_run import DryRunner
 from activities.queues import CORE
 from activities.starting import StartOrder, start_and_write_down
 from campaigns.registry import UnknownCampaignError
-from console import deployment, figures, launching, proof, rehearsal, resuming, suppressions, unknown
+from console import deployment, figures, launching, missed, proof, rehearsal, resuming, suppressions, unknown
 from console.desk import Desk, find_settings, open_desk
 from console.launching import launch_line
 from console.logs import log_to_standard_error
@@ -41,6 +41,7 @@ app.add_typer(figures.app)
 app.add_typer(proof.app)
 app.add_typer(rehearsal.app)
 app.add_typer(launching.app)
+app.add_typer(missed.app)
 app.add_typer(resuming.app)
 app.add_typer(suppressions.app, name="suppress")
 app.add_typer(unknown.app)
@@ -113,6 +114,8 @@ def runs(limit: Annotated[int, typer.Option(min=1, max=500)] = 20) -> None:
     """The newest runs."""
     with open_desk(console) as desk, transaction(desk.engine) as session:
         console.print(runs_table(list_runs(session, limit)))
+        if line := missed.missed_line(session):
+            console.print(line)
 
 
 @app.command()

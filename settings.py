@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from domain.missed import MissedRuns, missed_runs_of
 from domain.plan import CanaryPercent, HoldoutPercent, Percent, UndoSeconds, Zone
 from domain.rules import USUAL_QUIET_HOURS, QuietHours
 
@@ -91,6 +92,10 @@ def _quiet_hours(given: object) -> object:
     return {"begin": int(begin), "end": int(end)}
 
 
+def _missed_runs(given: object) -> object:
+    return missed_runs_of(given) if isinstance(given, str) else given
+
+
 Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
 DatabaseUrl = Annotated[str, AfterValidator(_a_postgresql_url)]
 HttpUrl = Annotated[str, AfterValidator(_an_http_url)]
@@ -166,6 +171,7 @@ class Settings(BaseSettings):
     lock_battery_schedule: str | None = None
     """Cron; `off` means never by itself."""
     lock_battery_time_zone: Zone | None = None
+    lock_battery_missed_runs: Annotated[MissedRuns | None, BeforeValidator(_missed_runs), NoDecode] = None
 
     @model_validator(mode="after")
     def _open_only_on_loopback(self) -> Self:

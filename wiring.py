@@ -25,6 +25,7 @@ from db.engine import create_database_engine
 from domain.hand_over import CHANNEL_TIMEOUT, PREPARE_TIMEOUT
 from domain.hashing import AddressHasher
 from domain.house_rules import HouseRules
+from domain.missed import MissedRuns
 from domain.plan import Halt, Launch
 from domain.tokens import Signer
 from settings import Settings, SettingsError
@@ -56,15 +57,22 @@ def build_registry(settings: Settings) -> Registry:
         "holdout_percent": settings.holdout_percent,
     }
     defaults = {"lock_battery": {name: value for name, value in lock_battery.items() if value is not None}}
-    reschedule = partial(_reschedule, settings.lock_battery_schedule, settings.lock_battery_time_zone)
+    reschedule = partial(
+        _reschedule,
+        settings.lock_battery_schedule,
+        settings.lock_battery_time_zone,
+        settings.lock_battery_missed_runs,
+    )
     return find_campaigns(defaults, {"lock_battery": reschedule})
 
 
-def _reschedule(cron: str | None, zone: str | None, planned: Schedule | None) -> Schedule | None:
+def _reschedule(
+    cron: str | None, zone: str | None, missed: MissedRuns | None, planned: Schedule | None
+) -> Schedule | None:
     if cron == _NEVER or (planned is None and cron is None):
         return None
     planned = planned or Schedule(cron or "")
-    return replace(planned, cron=cron or planned.cron, zone=zone or planned.zone)
+    return replace(planned, cron=cron or planned.cron, zone=zone or planned.zone, missed=missed or planned.missed)
 
 
 def build_signer(settings: Settings) -> Signer:

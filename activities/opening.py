@@ -1,5 +1,6 @@
 """The beginning of a run, and a run that cannot begin."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.orders import OpenedRun, OpenOrder
+from activities.planned_times import PlannedTimes
 from campaigns.campaign import Campaign, Parameters
 from campaigns.registry import Registry, UnknownCampaignError
 from channels.interface import Channel
@@ -60,16 +62,28 @@ def _declared(rung: Rung, channel: Channel) -> Rung:
 
 class Opening:
     def __init__(
-        self, engine: Engine, registry: Registry, channels: Mapping[str, Channel], house_rules: HouseRules
+        self,
+        engine: Engine,
+        registry: Registry,
+        channels: Mapping[str, Channel],
+        house_rules: HouseRules,
+        planned_times: PlannedTimes,
     ) -> None:
         self._engine = engine
         self._registry = registry
         self._channels = channels
         self._house_rules = house_rules
+        self._planned_times = planned_times
 
     @activity.defn
-    def open_run(self, order: OpenOrder) -> OpenedRun:
-        """Make the run's row with its frozen plan; the second time it is found as it is."""
+    async def open_run(self, order: OpenOrder) -> OpenedRun:
+        """Make the run's row with its frozen plan; the second time it is found as it is. No row for a missed one."""
+        missed = await self._planned_times.why_missed(order)
+        if missed is not None:
+            return OpenedRun(run_id=run_id_of(order.workflow_id), batch_size=0, batches_at_once=0, missed=missed)
+        return await asyncio.to_thread(self._open_or_refuse, order)
+
+    def _open_or_refuse(self, order: OpenOrder) -> OpenedRun:
         try:
             parameters = self._registry.parameters(order.run.campaign, order.run.parameters)
         except (UnknownCampaignError, ValueError) as error:

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.launching import LaunchOrder
 
+SCHEDULE = "schedule"
+"""The actor of what starts by itself."""
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -20,7 +23,7 @@ class RunOrder(_Frozen):
     parameters: dict[str, Any] = Field(default_factory=dict)
     limit: int | None = None
     """Let only so many messages go (`released_up_to`); the others are held until they are released."""
-    actor: str = "schedule"
+    actor: str = SCHEDULE
     launch: LaunchOrder = LaunchOrder()
     """In place of what the plan says."""
 
@@ -36,6 +39,8 @@ class OpenedRun(_Frozen):
     batches_at_once: int
     measured: bool = False
     """Each subject's outcome is read when its window closes."""
+    missed: str | None = None
+    """Why it does not begin any more; then there is no run."""
 
 
 class SurveyOrder(_Frozen):

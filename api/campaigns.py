@@ -18,8 +18,8 @@ class ScheduleView(BaseModel):
 
     cron: str = Field(examples=["0 9 * * MON"])
     zone: str = Field(examples=["Europe/Berlin"])
-    catch_up_seconds: float
-    """How late a missed run may still start."""
+    missed_runs: str = Field(examples=["late:10m"])
+    """What becomes of a run that could not start at its time: `skip`, `late:…` or `once:…`."""
 
 
 class CampaignView(BaseModel):
@@ -47,8 +47,7 @@ def _view(campaign: Campaign[Any], defaults: dict[str, Any]) -> CampaignView:
     return CampaignView(
         name=campaign.name,
         purpose=campaign.purpose,
-        schedule=schedule
-        and ScheduleView(cron=schedule.cron, zone=schedule.zone, catch_up_seconds=schedule.catch_up.total_seconds()),
+        schedule=schedule and ScheduleView(cron=schedule.cron, zone=schedule.zone, missed_runs=str(schedule.missed)),
         defaults=defaults,
         parameters=campaign.parameters.model_json_schema(),
     )

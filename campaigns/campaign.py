@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from domain.message import AudiencePage, Message, Recipient, Scan
+from domain.missed import MissedRuns
 from domain.outcomes import Reading
 from domain.plan import Plan
 
@@ -23,11 +23,11 @@ P = TypeVar("P", bound=Parameters)
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When runs start by themselves, and how late a missed one may still start."""
+    """When runs start by themselves, and what becomes of those that could not."""
 
     cron: str
     zone: str = "UTC"
-    catch_up: timedelta = timedelta(minutes=10)
+    missed: MissedRuns = MissedRuns()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True, slots=True)

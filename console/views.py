@@ -56,7 +56,11 @@ def runs_table(runs: Iterable[RunView]) -> RenderableType:
 def campaigns_table(registry: Registry) -> RenderableType:
     table = _table("campaign", "what it does", "by itself", "parameters")
     for campaign in registry.campaigns.values():
-        schedule = f"{campaign.schedule.cron} {campaign.schedule.zone}" if campaign.schedule else "never"
+        schedule = (
+            f"{campaign.schedule.cron} {campaign.schedule.zone}, missed: {campaign.schedule.missed}"
+            if campaign.schedule
+            else "never"
+        )
         parameters = registry.parameters(campaign.name, {}).model_dump()
         shown = ", ".join(f"{name}={value}" for name, value in parameters.items())
         table.add_row(*map(plain, (campaign.name, campaign.purpose, schedule, shown)))

@@ -93,6 +93,8 @@ def test_a_missing_setting_names_itself_and_its_remedy(*, tmp_path: Path, name: 
         ("LOCK_BATTERY_TIME_ZONE", "Mars/Base", "Europe/Berlin"),
         ("LOCK_BATTERY_TIME_ZONE", "../etc/passwd", "Europe/Berlin"),
         ("LOCK_BATTERY_TIME_ZONE", "Europe", "Europe/Berlin"),
+        ("LOCK_BATTERY_MISSED_RUNS", "never", "must be skip, late:6h"),
+        ("LOCK_BATTERY_MISSED_RUNS", "late:40d", "from 1 minute to 31 days late"),
         ("API_PORT", "http", "integer"),
         ("API_PORT", "70000", "65535"),
         ("API_PORT", "-1", "greater than or equal to 1"),

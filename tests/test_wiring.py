@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from api.entry import build_app
 from campaigns.campaign import Schedule
 from domain.hand_over import CHANNEL_TIMEOUT, check_nesting
+from domain.missed import missed_runs_of
 from domain.plan import Halt, Launch
 from domain.rules import QuietHours
 from domain.tokens import TokenForgedError
@@ -216,6 +217,12 @@ def test_the_schedule_and_its_zone_are_settings(tmp_path: Path) -> None:
     assert weekly == Schedule("0 9 * * MON", "UTC")
     daily = settings_of(tmp_path, LOCK_BATTERY_SCHEDULE="30 7 * * *", LOCK_BATTERY_TIME_ZONE="Europe/Berlin")
     assert build_registry(daily)["lock_battery"].schedule == Schedule("30 7 * * *", "Europe/Berlin")
+
+
+@pytest.mark.parametrize("policy", ["skip", "late:6h", "once:2d"])
+def test_what_becomes_of_missed_runs_is_a_setting(tmp_path: Path, policy: str) -> None:
+    schedule = build_registry(settings_of(tmp_path, LOCK_BATTERY_MISSED_RUNS=policy))["lock_battery"].schedule
+    assert schedule == Schedule("0 9 * * MON", "UTC", missed_runs_of(policy))
 
 
 def test_a_schedule_can_be_off(tmp_path: Path) -> None:

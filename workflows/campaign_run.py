@@ -80,6 +80,9 @@ class CampaignRun:
 
     async def _carry_out(self, order: RunOrder) -> Survey:
         run = await self._open(order)
+        if run.missed is not None:
+            workflow.set_current_details(f"**missed**: {run.missed}")
+            return Survey(state="missed", over=True)
         await self._take_audience(run)
         if run.measured:
             await self._start_measurement(order, run)

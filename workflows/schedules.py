@@ -22,6 +22,7 @@ from activities.orders import RunOrder
 from campaigns.campaign import Campaign
 from campaigns.campaign import Schedule as Planned
 from campaigns.registry import Registry
+from domain.missed import LONGEST
 from workflows.campaign_run import CampaignRun
 from workflows.sweep import Sweep
 
@@ -49,8 +50,9 @@ def _runs(campaign: Campaign[Any], planned: Planned, core_queue: str) -> Schedul
             static_details=campaign.purpose,
         ),
         spec=ScheduleSpec(cron_expressions=[planned.cron], time_zone_name=planned.zone),
+        # Each planned time that was missed reaches `open_run`, which asks the campaign's policy and lists it.
         # People are protected by caps; a run that lasts into the next one's time is no reason to skip that.
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.ALLOW_ALL, catchup_window=planned.catch_up),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.ALLOW_ALL, catchup_window=LONGEST),
     )
 
 

@@ -17,6 +17,7 @@ from activities.advance import Delivery, Links
 from activities.audience import AudienceSnapshot
 from activities.measuring import Measuring
 from activities.opening import Opening
+from activities.planned_times import PlannedTimes, ask_temporal
 from activities.running import Running
 from activities.sweeping import Sweeping
 from campaigns.registry import Registry
@@ -67,7 +68,8 @@ def build_workers(parts: WorkerParts) -> list[Worker]:
 
 
 def core_activities(parts: WorkerParts) -> list[Callable[..., Any]]:
-    opening = Opening(parts.engine, parts.registry, parts.channels, parts.house_rules)
+    planned_times = PlannedTimes(parts.engine, parts.registry, ask_temporal(parts.client))
+    opening = Opening(parts.engine, parts.registry, parts.channels, parts.house_rules, planned_times)
     snapshot = AudienceSnapshot(parts.engine, parts.registry, parts.sources)
     running = Running(parts.engine, parts.registry)
     measuring = Measuring(parts.engine, parts.registry, parts.sources)

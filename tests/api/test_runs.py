@@ -189,5 +189,5 @@ def test_a_message_tells_its_whole_story(api: TestClient, engine: Engine) -> Non
 def test_campaigns_are_listed_with_what_they_take(api: TestClient) -> None:
     [campaign] = [each for each in api.get("/api/v1/campaigns").json() if each["name"] == "lock_battery"]
 
-    assert campaign["schedule"]["cron"] == "0 9 * * MON"
+    assert campaign["schedule"] == {"cron": "0 9 * * MON", "zone": "UTC", "missed_runs": "late:10m"}
     assert "stale_after_days" in campaign["parameters"]["properties"]

@@ -23,6 +23,7 @@ COMMANDS = (
     ("run",),
     ("rehearse",),
     ("runs",),
+    ("missed",),
     ("figures",),
     ("show",),
     ("pause",),

@@ -20,7 +20,7 @@ from tests.fakes import a_person, a_probe
 from tests.stage import PATIENCE_SECONDS, Stage
 from workflows.schedules import ensure_schedules
 
-MONDAY_AT_NINE = Schedule("0 9 * * 1", "Europe/Oslo", catch_up=timedelta(minutes=30))
+MONDAY_AT_NINE = Schedule("0 9 * * 1", "Europe/Oslo")
 
 
 def planned(schedule: Schedule | None) -> Registry:
@@ -42,12 +42,12 @@ async def scheduled(stage: Stage, schedule: Schedule | None = MONDAY_AT_NINE) ->
                     raise
 
 
-def test_a_campaigns_schedule_has_its_zone_its_catch_up_and_lets_runs_overlap(stage: Stage) -> None:
+def test_a_campaigns_schedule_has_its_zone_catches_up_all_of_a_month_and_lets_runs_overlap(stage: Stage) -> None:
     async def scenario() -> None:
         async with scheduled(stage) as handle:
             found = (await handle.describe()).schedule
             assert found.spec.time_zone_name == "Europe/Oslo"
-            assert found.policy.catchup_window == timedelta(minutes=30)
+            assert found.policy.catchup_window == timedelta(days=31)
             assert found.policy.overlap is ScheduleOverlapPolicy.ALLOW_ALL
             described = await handle.describe()
             local = [at.astimezone().utctimetuple() for at in described.info.next_action_times[:3]]
