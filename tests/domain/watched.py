@@ -115,14 +115,16 @@ class WatchedRun(VirtualRun):
         assert self.run.state is RunState.RUNNING, "sent in a pause"
         assert not self.message.answered, "sent although the answer is there"
         person, plan = self.person, self.plan
-        local = self.now.astimezone(ZoneInfo(person.zone or plan.zone))
-        assert local.hour in permitted_hours(plan.window, plan.quiet_hours), "sent outside the window"
+        hours = permitted_hours(plan.window, plan.quiet_hours if person.is_person else None)
+        for zone in [person.zone] if person.zone else person.zone_candidates or [plan.zone]:
+            assert self.now.astimezone(ZoneInfo(zone)).hour in hours, "sent outside the window"
         if plan.valid_for_seconds is not None:
             assert self.now < self.run.started_at + timedelta(seconds=plan.valid_for_seconds), "sent past valid-until"
         sent = self.message.handed_over
         if sent is None:
+            counted = [send.at for send in person.recent_sends if person.is_person and send.priority >= plan.priority]
             for cap in plan.caps:
-                recent = [at for at in person.recent_sends if at > self.now - timedelta(days=cap.days)]
+                recent = [at for at in counted if at > self.now - timedelta(days=cap.days)]
                 assert len(recent) < cap.count, "sent beyond a cap"
         else:
             self._assert_time_is_up(sent)
