@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 
 from activities.dry_run import DryRunner
 from activities.queues import CORE
-from activities.starting import StartOrder, start_and_write_down
+from activities.starting import StartOrder, check_same, start_and_write_down
 from campaigns.registry import UnknownCampaignError
 from console import deployment, figures, launching, missed, proof, rehearsal, resuming, suppressions, unknown
 from console.desk import Desk, find_settings, open_desk
@@ -86,6 +86,9 @@ def run(
     limit: Annotated[int | None, typer.Option(min=1, help="Hold all but so many; `release` lets them go.")] = None,
     canary: Annotated[float | None, typer.Option(min=0.1, max=99.9, help="So many per cent go first.")] = None,
     undo: Annotated[int | None, typer.Option(min=1, help="Seconds before the first send.")] = None,
+    bypass: Annotated[
+        bool, typer.Option("--bypass-frequency-caps", help="Send also to who has had enough; it is audited.")
+    ] = False,
     param: Annotated[list[str] | None, typer.Option(help="name=value, as often as needed.")] = None,
     key: Annotated[str | None, typer.Option(help="Idempotency key: the same key is the same run.")] = None,
 ) -> None:
@@ -98,10 +101,13 @@ def run(
             channels, sources = build_channels(desk.settings), build_sources(desk.settings, desk.engine)
             hasher, rules = build_hasher(desk.settings), build_house_rules(desk.settings)
             runner = DryRunner(desk.engine, channels, sources, hasher, rules)
-            console.print(dry_run_view(runner.predict(registry[campaign], wanted)))
+            prediction = runner.predict(registry[campaign], wanted, bypass_frequency_caps=bypass)
+            console.print(dry_run_view(prediction))
             return
-        order = StartOrder(campaign, parameters, key, limit, desk.actor, launch)
+        order = StartOrder(campaign, parameters, key, limit, desk.actor, launch, bypass)
         started = desk.with_temporal(lambda it: start_and_write_down(it, desk.engine, registry, order, CORE))
+        if started.already:
+            check_same(desk.find(str(started.run_id)), wanted.model_dump(mode="json"), bypass_frequency_caps=bypass)
         console.print(f"{'Started before' if started.already else 'Started'}: run [bold]{started.run_id}")
         if _taken_up(desk, started.run_id):
             console.print(f"[dim]drumbeat show {str(started.run_id)[:8]}")

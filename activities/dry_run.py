@@ -60,7 +60,9 @@ class DryRunner:
     hash_address: AddressHasher
     house_rules: HouseRules
 
-    def predict(self, campaign: Campaign[Any], parameters: Parameters) -> DryRun:
+    def predict(
+        self, campaign: Campaign[Any], parameters: Parameters, *, bypass_frequency_caps: bool = False
+    ) -> DryRun:
         """What a run started now would do first. Nothing is stored and nothing is sent."""
         snapshot = try_snapshot(
             self.engine,
@@ -69,6 +71,7 @@ class DryRunner:
             channels=self.channels,
             sources=self.sources,
             house_rules=self.house_rules,
+            bypass_frequency_caps=bypass_frequency_caps,
         )
         with snapshot as trial:
             prediction = DryRun(

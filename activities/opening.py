@@ -39,18 +39,27 @@ class NotMeasurableError(PlanUnfitError):
         )
 
 
-def freeze(campaign: Campaign[Any], plan: Plan, channels: Mapping[str, Channel], house_rules: HouseRules) -> Plan:
+def freeze(
+    campaign: Campaign[Any],
+    plan: Plan,
+    channels: Mapping[str, Channel],
+    house_rules: HouseRules,
+    *,
+    bypass_frequency_caps: bool = False,
+) -> Plan:
     """The plan with what its channels declare and what the operator asks for, as it stays for the whole run.
 
-    A channel that is off is no rung of it. Raises PlanUnfitError.
+    A channel that is off is no rung of it. Caps are bypassed by whoever starts the run, never by a campaign's file.
+    Raises PlanUnfitError.
     """
     if plan.measured_for_seconds is not None and campaign.read_again is None:
         raise NotMeasurableError(campaign.name)
     ladder = tuple(_declared(rung, channels[rung.channel]) for rung in plan.ladder if rung.channel in channels)
     if not ladder:
         raise NoChannelError(rung.channel for rung in plan.ladder)
+    own = plan.model_copy(update={"ladder": ladder, "bypass_frequency_caps": bypass_frequency_caps})
     try:
-        return house_rules.applied_to(plan.model_copy(update={"ladder": ladder}))
+        return house_rules.applied_to(own)
     except NeverOpensError as error:
         raise PlanUnfitError(str(error)) from error
 
@@ -91,7 +100,13 @@ class Opening:
         campaign = self._registry[order.run.campaign]
         wanted = campaign.plan(parameters)
         try:
-            frozen = freeze(campaign, wanted, self._channels, self._house_rules)
+            frozen = freeze(
+                campaign,
+                wanted,
+                self._channels,
+                self._house_rules,
+                bypass_frequency_caps=order.run.bypass_frequency_caps,
+            )
             plan = order.run.launch.applied_to(frozen)
         except PlanUnfitError as error:
             self._open(order, parameters, wanted)

@@ -25,6 +25,8 @@ class RunOrder(_Frozen):
     """Let only so many messages go (`released_up_to`); the others are held until they are released."""
     actor: str = SCHEDULE
     launch: LaunchOrder = LaunchOrder()
+    bypass_frequency_caps: bool = False
+    """By somebody who may; it is audited."""
     """In place of what the plan says."""
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +17,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from activities.orders import RunOrder
 from campaigns.registry import Registry
 from db.engine import transaction
-from db.runs import has_run, write_down_run
+from db.runs import RunView, has_run, write_down_run
 from domain.ids import run_id_of, run_workflow_id, slot_of
 from domain.launching import LaunchOrder
 from domain.problems import ProblemError
@@ -31,6 +32,11 @@ class BadKeyError(ProblemError):
         )
 
 
+class KeyUsedOtherwiseError(ProblemError):
+    def __init__(self, run_id: UUID, otherwise: str) -> None:
+        super().__init__(f"this idempotency key has started run {run_id} with {otherwise}: use another key")
+
+
 @dataclass(frozen=True, slots=True)
 class StartOrder:
     campaign: str
@@ -41,6 +47,8 @@ class StartOrder:
     actor: str = "cli"
     launch: LaunchOrder = LaunchOrder()  # noqa: RUF009 - frozen
     """In place of what the plan says."""
+    bypass_frequency_caps: bool = False
+    """By somebody who may: whoever takes the order asks for the scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,7 @@ async def start_run(client: Client, registry: Registry, order: StartOrder, core_
         limit=order.limit,
         actor=order.actor,
         launch=order.launch,
+        bypass_frequency_caps=order.bypass_frequency_caps,
     )
     already = False
     try:
@@ -79,7 +88,8 @@ async def start_run(client: Client, registry: Registry, order: StartOrder, core_
 
 def _slot_of_now(order: StartOrder) -> str:
     """Two clicks on the same button within a minute are one run."""
-    asked = json.dumps([order.parameters, order.limit, order.launch.model_dump()], sort_keys=True, default=str).encode()
+    wanted = [order.parameters, order.limit, order.launch.model_dump(), order.bypass_frequency_caps]
+    asked = json.dumps(wanted, sort_keys=True, default=str).encode()
     minute = datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ")
     return f"{minute}-{hashlib.sha256(asked).hexdigest()[:8]}"
 
@@ -109,6 +119,17 @@ async def start_and_write_down(
     return started
 
 
+def check_same(run: RunView, parameters: Mapping[str, Any], *, bypass_frequency_caps: bool) -> None:
+    """A key that is used again for something else is a mistake, and must not look like a start.
+
+    `parameters` are all that the run would use. Raises KeyUsedOtherwiseError.
+    """
+    if run.parameters != parameters:
+        raise KeyUsedOtherwiseError(run.id, "other parameters")
+    if run.bypass_frequency_caps != bypass_frequency_caps:
+        raise KeyUsedOtherwiseError(run.id, f"{'a' if run.bypass_frequency_caps else 'no'} bypass of frequency caps")
+
+
 def _find_started(engine: Engine, order: StartOrder) -> Started | None:
     workflow_id = _workflow_id(order)
     with transaction(engine) as session:
@@ -118,6 +139,7 @@ def _find_started(engine: Engine, order: StartOrder) -> Started | None:
 
 def _write_down(engine: Engine, registry: Registry, order: StartOrder, started: Started) -> None:
     parameters = registry.parameters(order.campaign, order.parameters)
+    plan = order.launch.applied_to(registry[order.campaign].plan(parameters))
     with transaction(engine) as session:
         write_down_run(
             session,
@@ -125,7 +147,7 @@ def _write_down(engine: Engine, registry: Registry, order: StartOrder, started: 
             campaign=order.campaign,
             slot=slot_of(started.workflow_id, order.campaign),
             parameters=parameters.model_dump(mode="json"),
-            plan=order.launch.applied_to(registry[order.campaign].plan(parameters)),
+            plan=plan.model_copy(update={"bypass_frequency_caps": order.bypass_frequency_caps}),
             released_up_to=order.limit,
             actor=order.actor,
         )

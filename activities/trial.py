@@ -47,13 +47,14 @@ def try_snapshot(
     house_rules: HouseRules,
     at: datetime | None = None,
     drawn_as: str | None = None,
+    bypass_frequency_caps: bool = False,
 ) -> Iterator[Trial]:
     """As a run would take it that starts at this time (None: now); gone when the block is left.
 
     `drawn_as`: the workflow id of the run whose lots of the held out are drawn; None: of a run that never was.
     """
     wanted = campaign.plan(parameters)
-    plan = freeze(campaign, wanted, channels, house_rules)
+    plan = freeze(campaign, wanted, channels, house_rules, bypass_frequency_caps=bypass_frequency_caps)
     source = source_of(campaign, sources)
     with Session(engine) as session:
         try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from activities.starting import BadKeyError
+from activities.starting import BadKeyError, KeyUsedOtherwiseError
 from api.bounds import SECURITY_HEADERS
 from api.parts import TemporalUnavailableError
 from campaigns.registry import UnknownCampaignError
@@ -53,11 +53,6 @@ class NoSuchAttemptError(ProblemError):
 class TooManyRequestsError(ProblemError):
     def __init__(self) -> None:
         super().__init__("too many requests from this address within a minute: wait, then try again")
-
-
-class KeyUsedOtherwiseError(ProblemError):
-    def __init__(self, run_id: object) -> None:
-        super().__init__(f"this Idempotency-Key has started run {run_id} with other parameters: use another key")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from starlette.concurrency import run_in_threadpool
 from temporalio.service import RPCError
 
-from activities.starting import Started, StartOrder, start_and_write_down
-from api.keys import Operator, Viewer
+from activities.starting import Started, StartOrder, check_same, start_and_write_down
+from api.keys import Credentials, Operator, Viewer, authorize
 from api.paging import PageSize, next_page
 from api.parts import Parts, PartsOf, Temporal, TemporalOf, TemporalUnavailableError
 from api.problems import brief, problems
-from api.refusals import KeyUsedOtherwiseError
+from db.api_keys import Scope
 from db.engine import transaction
 from db.launching import LaunchStand, launch_stand
 from db.ledger import Progress, progress
@@ -61,6 +61,8 @@ class RunRequest(_View):
     """Let only so many messages go; the others are held until they are released."""
     launch: LaunchOrder = LaunchOrder()
     """A canary that goes first, an undo window before the first send; else as campaign or operator say."""
+    bypass_frequency_caps: bool = False
+    """Send also to who has had enough; quiet hours and opt-outs hold. Needs the scope `bypass` too, and is audited."""
 
 
 class StartedRun(_View):
@@ -102,18 +104,21 @@ async def start(
     parts: PartsOf,
     temporal: TemporalOf,
     actor: Operator,
+    given: Credentials,
     key: Annotated[str | None, Header(alias="Idempotency-Key", examples=["november-reminder"])] = None,
 ) -> StartedRun:
     """Start a run. With the same Idempotency-Key it may be repeated: there is one run for each key.
 
     Without a key, two equal requests within a minute are one. It is `scheduled` until a worker begins it.
     """
+    if order.bypass_frequency_caps:
+        await run_in_threadpool(authorize, parts, given, Scope.BYPASS)
     wanted = _parameters(parts, order)
-    started = await _start(
-        parts, temporal, StartOrder(order.campaign, order.parameters, key, order.limit, actor, order.launch)
-    )
+    bypass = order.bypass_frequency_caps
+    start_order = StartOrder(order.campaign, order.parameters, key, order.limit, actor, order.launch, bypass)
+    started = await _start(parts, temporal, start_order)
     if started.already:
-        await run_in_threadpool(_check_same, parts, started, wanted)
+        await run_in_threadpool(_check_same, parts, started, wanted, bypass=bypass)
         response.status_code = 200
     url = str(request.app.url_path_for("show", reference=str(started.run_id)))
     response.headers["Location"] = url
@@ -183,12 +188,10 @@ async def _start(parts: Parts, temporal: Temporal, order: StartOrder) -> Started
         raise TemporalUnavailableError from error
 
 
-def _check_same(parts: Parts, started: Started, wanted: Mapping[str, Any]) -> None:
-    """A key that is used again for something else is a mistake, and must not look like a start."""
+def _check_same(parts: Parts, started: Started, wanted: Mapping[str, Any], *, bypass: bool) -> None:
     try:
         with transaction(parts.engine) as session:
             run = find_run(session, str(started.run_id))
     except NoSuchRunError:  # no worker has begun it yet
         return
-    if run.parameters != wanted:
-        raise KeyUsedOtherwiseError(run.id)
+    check_same(run, wanted, bypass_frequency_caps=bypass)

@@ -74,7 +74,9 @@ def run_panel(run: RunView, stand: Progress, waits: str | None = None) -> Render
     """
     targeted = run.targeted or 0
     unfinished = stand.states.get("planned", 0) + stand.states.get("sending", 0) + stand.awaiting
-    head = Text.assemble(state_text(run.state), "  ", plain(run.state_reason or ""), style="bold")
+    bypass = "frequency caps are bypassed" if run.bypass_frequency_caps else ""
+    said = "  ".join(filter(None, (run.state_reason, bypass)))
+    head = Text.assemble(state_text(run.state), "  ", plain(said), style="bold")
     ended = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=max(targeted, 1), completed=max(targeted - unfinished, 0), width=30)
     ended.add_row(bar, f"{targeted - unfinished} of {targeted} ended, {stand.handed_over} handed over")

@@ -38,6 +38,7 @@ class RunView(BaseModel):
     completed_at: datetime | None
     closed_at: datetime | None
     released_up_to: int | None
+    bypass_frequency_caps: bool = False
     started_by: str | None = None
     gate: Gate | None = None
     """What a pause before the first send waits for."""
@@ -90,6 +91,8 @@ def write_down_run(
     ).one_or_none()
     if made is not None and actor is not None:
         write_audit(session, actor, "start", run_id, campaign=campaign, limit=released_up_to)
+        if plan.bypass_frequency_caps:
+            write_audit(session, actor, "bypass_frequency_caps", run_id, campaign=campaign)
 
 
 def begin_run(session: Session, run_id: UUID, plan: Plan) -> RunView:

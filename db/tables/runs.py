@@ -64,6 +64,10 @@ class Run(Base):
     outcomes: Mapped[Json | None]
     """Counted when the last one was read."""
 
+    @property
+    def bypass_frequency_caps(self) -> bool:
+        return bool(self.plan.get("bypass_frequency_caps"))
+
 
 class AudienceRow(Base):
     """One row of a run's audience as its source gave it; a recipient's rows become one message."""

@@ -12,7 +12,7 @@ from temporalio.client import Client
 from console.parameters import read_parameters
 from db.api_keys import Scope, find_key
 from db.engine import transaction
-from db.tables import ApiKey
+from db.tables import ApiKey, AuditEntry
 from domain.ids import run_id_of, run_workflow_id
 from sandbox.ports import LOOPBACK, free_port
 from tests.api.rows import stored
@@ -91,6 +91,21 @@ def test_a_run_without_a_worker_is_started_and_says_that_nobody_has_taken_it_up(
     assert f"Started: run {run_id}" in first.out
     assert "No worker has taken it up yet" in first.out
     assert f"Started before: run {run_id}" in second.out
+
+
+def test_a_bypass_of_frequency_caps_is_audited_shown_and_not_taken_for_an_ordinary_run(
+    drumbeat: Terminal, monkeypatch: pytest.MonkeyPatch, temporal_client: Client, engine: Engine
+) -> None:
+    monkeypatch.setattr("cli.TAKEN_UP_WITHIN_SECONDS", 0.1)
+    key = uuid4().hex
+    words = ("run", "lock_battery", "--key", key)
+    first, again, other = (drumbeat(*words, *more) for more in [["--bypass-frequency-caps"]] * 2 + [[]])
+    asyncio.run(temporal_client.get_workflow_handle(f"run:lock_battery-{key}").terminate())
+    assert [said.code for said in (first, again, other)] == [0, 0, 1]
+    run_id = run_id_of(run_workflow_id("lock_battery", key))
+    assert f"has started run {run_id} with a bypass of frequency caps: use another key" in other.err
+    assert [entry.action for entry in stored(engine, AuditEntry)] == ["start", "bypass_frequency_caps"]
+    assert "frequency caps are bypassed" in drumbeat("show", str(run_id), "--once").out
 
 
 def test_a_dry_run_whose_dynamodb_is_away_says_so(drumbeat: Terminal, engine: Engine) -> None:

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import insert
 
 from db.audience import add_messages, close_snapshot, store_rows
+from db.batches import recipient_of
 from db.engine import transaction
 from db.tables import AudienceRow, Device, Message
 from domain.message import Recipient
@@ -66,6 +67,16 @@ def test_positions_are_shuffled_the_same_way_each_time_so_that_a_canary_is_a_fai
         orders.append([row.recipient_id for row in rows])
     assert orders[0] == orders[1]
     assert orders[0] != sorted(orders[0])
+
+
+def test_zones_that_a_recipient_may_be_in_are_united_over_their_rows(scene: Scene) -> None:
+    rows = [
+        replace(a_person(0, subject=lock), zone_candidates=zones)
+        for lock, zones in (("a", ("Asia/Dhaka", "Asia/Tokyo")), ("b", ("Asia/Tokyo", "UTC")), ("c", ()))
+    ]
+    [message] = scene.stored(Message, run_id=scene.snapshot(*rows))
+    assert message.zone_candidates == ["Asia/Dhaka", "Asia/Tokyo", "UTC"]
+    assert recipient_of(message).zone_candidates == ("Asia/Dhaka", "Asia/Tokyo", "UTC")
 
 
 def add_device(scene: Scene, owner: str, token: str | None, client: str | None) -> None:

@@ -1,7 +1,9 @@
 """Decisions under their locks: one at a time for a message, for a person and for a run."""
 
 import random
+import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -103,6 +105,27 @@ def claim_slowly(scene: Scene, message_id: object) -> None:
 
 def test_two_runs_that_race_for_one_cap_hand_over_once_to_each_person(scene: Scene) -> None:
     assert race_for_one_cap(scene) == [1] * 10
+
+
+def test_four_runs_at_once_never_pass_a_cap_of_one_for_any_of_some_hundred_people(scene: Scene) -> None:
+    """Each thread takes the next message of all: mostly another run's message to somebody who is just being claimed."""
+    people = [a_person(number) for number in range(200)]
+    runs = [scene.ids(scene.opened(*people, plan=CAPPED)) for _ in range(4)]
+    ids = iter([message_id for together in zip(*runs, strict=True) for message_id in together])
+    next_one = threading.Lock()
+
+    def claim_on(_: int) -> int:
+        claimed = 0
+        while True:
+            with next_one:
+                message_id = next(ids, None)
+            if message_id is None:
+                return claimed
+            claimed += scene.decide(message_id).claim is not None
+
+    assert sum(in_threads(16, claim_on)) == len(people)
+    handed_over = Counter(attempt.person_key for attempt in scene.stored(Attempt))
+    assert handed_over == Counter({person.id: 1 for person in people})
 
 
 def test_without_the_person_lock_the_cap_is_raced_so_the_test_above_can_fail(
