@@ -18,7 +18,19 @@ from activities.dry_run import DryRunner
 from activities.queues import CORE
 from activities.starting import StartOrder, check_same, start_and_write_down
 from campaigns.registry import UnknownCampaignError
-from console import deployment, figures, launching, missed, proof, rehearsal, resuming, suppressions, unknown
+from console import (
+    audit,
+    deployment,
+    figures,
+    launching,
+    missed,
+    people,
+    proof,
+    rehearsal,
+    resuming,
+    suppressions,
+    unknown,
+)
 from console.desk import Desk, find_settings, open_desk
 from console.launching import launch_line
 from console.logs import log_to_standard_error
@@ -45,6 +57,8 @@ app.add_typer(missed.app)
 app.add_typer(resuming.app)
 app.add_typer(suppressions.app, name="suppress")
 app.add_typer(unknown.app)
+app.add_typer(people.app)
+app.add_typer(audit.app)
 
 console = Console()
 errors = Console(stderr=True)

@@ -8,8 +8,10 @@ from activities.starting import BadKeyError, KeyUsedOtherwiseError
 from api.bounds import SECURITY_HEADERS
 from api.parts import TemporalUnavailableError
 from campaigns.registry import UnknownCampaignError
+from db.erasure import AudienceBeingTakenError
 from db.suppressions import NotSuppressedError
 from domain.addresses import BadAddressError
+from domain.consents import BadConsentError
 from domain.problems import (
     NoSuchChannelError,
     NoSuchMessageError,
@@ -75,6 +77,10 @@ KINDS: Mapping[type[Exception], Kind] = {
     UnknownCampaignError: Kind(HTTPStatus.NOT_FOUND, "unknown-campaign", "GET /api/v1/campaigns lists them."),
     NotSuppressedError: Kind(HTTPStatus.NOT_FOUND, "not-suppressed", "It is not on the suppression list."),
     BadAddressError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-address", "`detail` names the field and the remedy."),
+    BadConsentError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-consent", "`detail` names the field and the remedy."),
+    AudienceBeingTakenError: Kind(
+        HTTPStatus.CONFLICT, "audience-being-taken", "A person in it cannot be erased until it is taken."
+    ),
     BadReasonError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-reason", "A word of ours, or a provider's code."),
     BadReportError: Kind(
         HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -20,9 +20,8 @@ from domain.tokens import TokenForgedError
 _OWN_FORM = SECURITY_HEADERS["Content-Security-Policy"].replace("form-action 'none'", "form-action 'self'")
 _PAGES: dict[int | str, dict[str, Any]] = {
     200: {"description": "A page", "content": {"text/html": {}}},
-    404: {"description": "A page: it is not a link of ours"},
+    "4XX": {"description": "A page: it is not a link of ours (404), or it was sent too often within a minute (429)"},
 }
-_TOO_MANY: dict[int | str, dict[str, Any]] = {429: {"description": "A page: this link was sent too often in a minute"}}
 _AWAY: dict[int | str, dict[str, Any]] = {503: {"description": "A page: nothing was stored; see Retry-After"}}
 
 router = APIRouter(tags=["Links"])
@@ -40,7 +39,7 @@ def ask(token: str, parts: PartsOf) -> Response:
     return asked
 
 
-@router.post("/u/{token:path}", response_class=Response, responses=_PAGES | _TOO_MANY | _AWAY)
+@router.post("/u/{token:path}", response_class=Response, responses=_PAGES | _AWAY)
 def take(token: str, parts: PartsOf, relay: RelayOf, window: WindowOf) -> Response:
     """The person of this message gets nothing more, by any channel or campaign. May be repeated.
 

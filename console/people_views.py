@@ -1,4 +1,4 @@
-"""What the terminal shows of people: the suppression list, and what became of an import."""
+"""What the terminal shows of people: the suppression list, one person's story, the audit log."""
 
 from collections.abc import Iterable
 
@@ -8,8 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from console.views import plain
+from db.audit import AuditView
+from db.people import PersonStory
 from db.suppression_import import Imported
 from db.suppressions import SuppressionView
+from domain.audit_words import actor_words
 
 _HASH_SHOWN = 12
 
@@ -32,3 +35,38 @@ def imported_view(done: Imported) -> RenderableType:
     hidden = done.refused - len(done.reported)
     more = [Text(f"  … and {hidden} more", "yellow")] if hidden else []
     return Group(Text(counts), *refused, *more)
+
+
+def story_view(story: PersonStory) -> RenderableType:
+    """A line for each thing that was decided; the run is in the sentence that begins it."""
+    several = len({line.run for line in story.story if line.run}) > 1
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    day = ""
+    for line in story.story:
+        at = f"{line.at:%Y-%m-%d}"
+        words = (plain(f"{at if at != day else ' ' * len(at)} {line.at:%H:%M:%S}", "dim"), plain(line.sentence))
+        run = plain(line.run or "", "dim")
+        table.add_row(*words, *([run] if several else []))
+        day = at
+    head = plain(f"{story.person}, times in UTC", "bold")
+    if not story.known:
+        head = plain(f"{story.person}: nothing was ever decided for them, and they have said nothing.")
+    return Group(head, table)
+
+
+def audit_table(entries: Iterable[AuditView]) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("at (UTC)", no_wrap=True)
+    for column in ("who", "did what", "run"):
+        table.add_column(column)
+    for each in entries:
+        words = (
+            f"{each.at:%Y-%m-%d %H:%M:%S}",
+            actor_words(each.actor, each.actor_name),
+            each.sentence,
+            each.run or "",
+        )
+        table.add_row(*map(plain, words))
+    return table if table.row_count else Text("Nothing was done yet.")

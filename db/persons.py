@@ -63,27 +63,28 @@ def _barred(session: Session, messages: Sequence[Message], hash_address: Address
     return [_barred_of(of_message, listed) for of_message in hashes]
 
 
-def _barred_of(hashes: Mapping[str, tuple[str, str]], listed: Mapping[str, Row[str, str, str]]) -> _Barred:
+def _barred_of(hashes: Mapping[str, Sequence[tuple[str, str]]], listed: Mapping[str, Row[str, str, str]]) -> _Barred:
     barred = _Barred()
     for address_hash in hashes.keys() & listed.keys():
-        (channel, address), (_, reason, source) = hashes[address_hash], listed[address_hash]
-        if channel == PERSON:
-            barred.person = reason
-        elif source == _PROVIDER:
-            barred.dead.setdefault(channel, set()).add(address)
-        else:
-            barred.suppressed.setdefault(channel, {})[address] = reason
+        _, reason, source = listed[address_hash]
+        for channel, address in hashes[address_hash]:
+            if channel == PERSON:
+                barred.person = reason
+            elif source == _PROVIDER:
+                barred.dead.setdefault(channel, set()).add(address)
+            else:
+                barred.suppressed.setdefault(channel, {})[address] = reason
     return barred
 
 
-def _hashes(message: Message, hash_address: AddressHasher) -> Mapping[str, tuple[str, str]]:
-    """Of all that may be suppressed: each address, and the person as a whole."""
+def _hashes(message: Message, hash_address: AddressHasher) -> Mapping[str, Sequence[tuple[str, str]]]:
+    """Of all that may be suppressed: each address, and the person as a whole. Spellings of one address share a hash."""
     whose = {PERSON: [message.person_key]} if message.person_key is not None else {}
-    return {
-        hash_address(channel, address): (channel, address)
-        for channel, addresses in {**message.addresses, **whose}.items()
-        for address in addresses
-    }
+    places: dict[str, list[tuple[str, str]]] = {}
+    for channel, addresses in {**message.addresses, **whose}.items():
+        for address in addresses:
+            places.setdefault(hash_address(channel, address), []).append((channel, address))
+    return places
 
 
 _Sends = Mapping[str, list[tuple[UUID, RecentSend]]]

@@ -45,18 +45,29 @@ def checked_channel(channel: str) -> str:
 
 def checked(channel: str, address: str) -> str:
     """The address in its one spelling. Raises BadAddressError."""
-    spelled = normalised(checked_channel(channel), address.strip())
-    if not spelled:
-        raise BadAddressError("address: it is empty; give one")
-    if len(spelled) > (LONGEST_ID if channel == PERSON else LONGEST):
-        raise BadAddressError(f"address: it is longer than {LONGEST_ID if channel == PERSON else LONGEST} characters")
-    if not all(letter.isprintable() for letter in spelled):
-        raise BadAddressError("address: it has characters that cannot be printed; give it as it is written")
+    if checked_channel(channel) == PERSON:
+        return checked_person(address)
+    spelled = _checked_text("address", normalised(channel, address.strip()), LONGEST)
     if channel == "email" and not _is_mailbox(spelled):
         raise BadAddressError("address: it is not of the form name@host.example")
     if channel == "sms" and not _PHONE.fullmatch(spelled):
         raise BadAddressError("address: it is not an international number; begin with + and the country's digits")
     return spelled
+
+
+def checked_person(person: str) -> str:
+    """A person's key, as the campaigns' sources give it. Raises BadAddressError."""
+    return _checked_text("person", person, LONGEST_ID)
+
+
+def _checked_text(field: str, text: str, longest: int) -> str:
+    if not text.strip():
+        raise BadAddressError(f"{field}: it is empty; give one")
+    if len(text) > longest:
+        raise BadAddressError(f"{field}: it is longer than {longest} characters")
+    if not all(letter.isprintable() for letter in text):
+        raise BadAddressError(f"{field}: it has characters that cannot be printed; give it as it is written")
+    return text
 
 
 def _is_mailbox(address: str) -> bool:

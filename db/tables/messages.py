@@ -24,6 +24,7 @@ class Message(Base):
         UniqueConstraint("run_id", "position"),
         Index(None, "run_id", "state", "id"),
         Index(None, "person_key", postgresql_where=sql("person_key is not null")),
+        Index("ix_messages_ownerless", "recipient_id", postgresql_where=sql("person_key is null")),
         Index("ix_messages_unopened", "run_id", "position", postgresql_where=sql(UNOPENED)),
         Index("ix_messages_awaits_hand_over", "run_id", postgresql_where=sql(AWAITS_HAND_OVER)),
         Index("ix_messages_unfinished", "run_id", "state", postgresql_where=sql(UNFINISHED)),

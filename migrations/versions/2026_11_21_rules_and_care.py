@@ -73,6 +73,14 @@ def upgrade() -> None:
         sa.Column("zone_candidates", postgresql.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         schema="drumbeat",
     )
+    op.create_index(
+        "ix_messages_ownerless",
+        "messages",
+        ["recipient_id"],
+        unique=False,
+        schema="drumbeat",
+        postgresql_where=sa.text("person_key is null"),
+    )
     op.add_column("runs", sa.Column("started_by", sa.Text(), nullable=True), schema="drumbeat")
     op.add_column("runs", sa.Column("retry_of", sa.Uuid(), nullable=True), schema="drumbeat")
     op.add_column(
@@ -141,6 +149,7 @@ def downgrade() -> None:
     op.drop_column("runs", "resumes_at", schema="drumbeat")
     op.drop_column("runs", "retry_of", schema="drumbeat")
     op.drop_column("runs", "started_by", schema="drumbeat")
+    op.drop_index("ix_messages_ownerless", table_name="messages", schema="drumbeat")
     op.drop_column("messages", "zone_candidates", schema="drumbeat")
     op.drop_column("attempts", "verdict", schema="drumbeat")
     op.drop_index(op.f("ix_deferrals_message_id"), table_name="deferrals", schema="drumbeat")

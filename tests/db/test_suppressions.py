@@ -21,7 +21,7 @@ from domain.persons import PERSON
 from domain.states import FailureKind
 from domain.suppression import BadReasonError
 from domain.suppression_list import BadListError
-from tests.db.scene import HASHER, Scene, failed
+from tests.db.scene import HASHER, Scene, a_plan, failed
 
 
 def put(scene: Scene, channel: str, address: str, **more: str) -> Suppressed:
@@ -170,3 +170,22 @@ def test_an_export_is_complete_whatever_its_pages(scene: Scene, monkeypatch: pyt
         put(scene, "fcm", f"token-{number}")
     exported = list(export_suppressions(scene.engine))
     assert [each.address_hash for each in exported] == sorted(HASHER("fcm", f"token-{n}") for n in range(5))
+
+
+def test_every_spelling_of_an_address_is_suppressed_where_a_message_has_several(scene: Scene) -> None:
+    spellings = ("Ada@mail.example", "ada@mail.example", "ADA@MAIL.EXAMPLE")
+    put(scene, "email", "ada@Mail.example", reason="opted_out")
+
+    [message_id] = scene.ids(scene.opened(Recipient("ada", addresses={"email": spellings}), plan=a_plan("email")))
+    scene.decide(message_id, "email")
+
+    message = scene.message(message_id)
+    assert (message.state, message.state_reason, scene.attempts(message_id)) == ("suppressed", "opted_out", [])
+
+
+def test_a_person_on_the_list_is_sent_nothing_from_the_next_claim_on(scene: Scene) -> None:
+    bea = Recipient("bea", person_key="person-1", addresses={"fcm": ("token-1",)})
+    [message_id] = scene.ids(scene.opened(bea))
+    put(scene, PERSON, "person-1", reason="opted_out")
+    assert scene.decide(message_id).claim is None
+    assert (scene.message(message_id).state, scene.message(message_id).state_reason) == ("suppressed", "opted_out")

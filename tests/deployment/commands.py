@@ -17,7 +17,9 @@ def check_command(words: list[str]) -> None:
         if rest[0] not in command.commands:
             raise UnknownCommandError(f"drumbeat {' '.join(words)}: no command {rest[0]!r}")
         command = command.commands[rest.pop(0)]
-    known = {"--help"} | {option for parameter in command.params for option in parameter.opts}
+    known = {"--help"} | {
+        option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+    }
     unknown = {word for word in rest if word.startswith("-")} - known
     if unknown or (isinstance(command, TyperGroup) and rest == []):
         raise UnknownCommandError(f"drumbeat {' '.join(words)}: {unknown or 'a group of commands'}")
