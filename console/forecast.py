@@ -41,7 +41,7 @@ def forecast_view(forecast: Forecast) -> RenderableType:
     if forecast.put_off:
         parts.append(_put_off_table(forecast.put_off, ZoneInfo(forecast.zone)))
     parts.append(side_by_side(_counts(forecast)))
-    parts += _listed("Measured", map(_measured, forecast.measured))
+    parts += _listed("Measured", filter(None, map(_measured, forecast.measured)))
     parts += _listed("Assumed", forecast.assumed)
     return Group(*parts)
 
@@ -185,27 +185,28 @@ def _put_off_table(put_off: Iterable[PutOff], zone: ZoneInfo) -> RenderableType:
 
 
 def _measured(record: ChannelRecord) -> str:
-    """What the answers are drawn from."""
-    refused, whose = sum(record.failed.values()), "this campaign's" if record.of_this_campaign else "all campaigns'"
-    share = _share(refused, record.tried)
-    said = [f"{record.channel}: of {record.tried:,} tries in 90 days ({whose}) {share} were refused"]
-    if record.acknowledged_after:
-        share, soon = _share(record.acknowledged, record.to_acknowledge), _soon(record.acknowledged_after)
-        said.append(f"of {record.to_acknowledge:,} devices {share} acknowledged, {soon}")
-    if record.clicked_after:
-        share, soon = _share(record.clicked, record.to_click), _soon(record.clicked_after)
-        said.append(f"of {record.to_click:,} messages {share} were clicked, {soon}")
+    """What the answers are drawn from, as far as there is enough of it."""
+    said: list[str] = []
+    if record.knows_outcomes:
+        said.append(f"of {record.tried:,} tries {_share(sum(record.failed.values()), record.tried)} were refused")
+    if record.knows_acknowledgements:
+        share = _share(record.acknowledged, record.to_acknowledge)
+        said.append(f"of {record.to_acknowledge:,} devices {share} acknowledged{_soon(record.acknowledged_after)}")
+    if record.knows_clicks:
+        share = _share(record.clicked, record.to_click)
+        said.append(f"of {record.to_click:,} messages {share} were clicked{_soon(record.clicked_after)}")
     if record.per_second:
         said.append(f"up to {record.per_second:,.4g} a second")
-    return "; ".join(said) + "."
+    whose = "this campaign's runs" if record.of_this_campaign else "all campaigns' runs"
+    return f"{record.channel}, {whose} of 90 days: {'; '.join(said)}." if said else ""
 
 
-def _soon(latency: Latency) -> str:
-    return f"half within {duration(timedelta(seconds=latency.median_seconds))}"
+def _soon(latency: Latency | None) -> str:
+    return f", half within {duration(timedelta(seconds=latency.median_seconds))}" if latency else ""
 
 
 def _share(part: int, of: int) -> str:
-    return f"{100 * part / of:.1f} %" if of else "none"
+    return f"{100 * part / of:.1f} %"
 
 
 def _listed(title: str, sentences: Iterable[str]) -> list[RenderableType]:
@@ -222,12 +223,11 @@ def money(amount: Decimal, currency: str) -> str:
 
 
 def duration(length: timedelta) -> str:
-    """In the two largest units."""
+    """In its largest unit, and the next where there is any of it."""
     seconds = round(length.total_seconds())
-    units = [("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)]
-    parts: list[str] = []
-    for name, size in units:
-        count, seconds = divmod(seconds, size)
-        if count or (name == "s" and not parts):
-            parts.append(f"{count} {name}")
-    return " ".join(parts[:2])
+    units = [("d", 86_400, 3600, "h"), ("h", 3600, 60, "min"), ("min", 60, 1, "s")]
+    for name, size, next_size, next_name in units:
+        if seconds >= size:
+            count, rest = divmod(seconds, size)
+            return f"{count} {name} {rest // next_size} {next_name}" if rest >= next_size else f"{count} {name}"
+    return f"{seconds} s"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from domain.forecast import Launched, Pace, PaceBasis
-from domain.measured import LEAST_MEASURED, ChannelRecord
+from domain.measured import ChannelRecord
 from domain.plan import Plan
 from domain.states import Awaited
 
@@ -28,7 +28,8 @@ def assumptions(
         said.append(f"The audience is as it was read on {read_at:%Y-%m-%d %H:%M} UTC; by then it may be another.")
     for rung in plan.ladder:
         record = records.get(rung.channel, ChannelRecord(channel=rung.channel))
-        said.extend(_of_channel(record, paces[rung.channel], plan, devices=devices))
+        if taken := list(_of_channel(record, paces[rung.channel], plan, devices=devices)):
+            said.append(f"{rung.channel}: {', '.join(taken)}; past runs show too little of it.")
     if launch.approval_needed:
         said.append("Somebody approves the run at once.")
     if plan.caps:
@@ -38,11 +39,10 @@ def assumptions(
 
 def _of_channel(record: ChannelRecord, pace: Pace, plan: Plan, *, devices: bool) -> Iterator[str]:
     if pace.basis is PaceBasis.ASSUMED:
-        yield f"{record.channel}: {pace.per_second:g} sends a second; no run has shown how many we can make."
-    few = f"fewer than {LEAST_MEASURED} are measured"
+        yield f"{pace.per_second:g} sends a second"
     if not record.knows_outcomes:
-        yield f"{record.channel}: every try is accepted; {few}."
+        yield "every try is accepted"
     if plan.awaits and devices and not record.knows_acknowledgements:
-        yield f"{record.channel}: no device acknowledges; {few}."
+        yield "no device acknowledges"
     if Awaited.CLICK in plan.awaits and not record.knows_clicks:
-        yield f"{record.channel}: nobody clicks; {few}."
+        yield "nobody clicks"

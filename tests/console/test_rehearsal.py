@@ -9,6 +9,7 @@ from rich.console import Console
 
 from console.forecast import duration, forecast_view
 from domain.forecast import ChannelForecast, Forecast, Hour, Launched, Pace, PaceBasis, PutOff
+from domain.measured import LEAST_MEASURED, ChannelRecord, Latency
 from domain.states import FailureKind, HoldReason, MessageState
 from tests.console.terminal import Terminal
 
@@ -42,7 +43,7 @@ FORECAST = Forecast(
     launch=Launched(canary=130, others_go_at=START + timedelta(minutes=30)),
     off=("sms",),
     left_out={"fresh": 7},
-    assumed=("mqtt: nobody clicks [bold]; fewer than 20 are measured.",),
+    assumed=("mqtt: nobody clicks [bold]; past runs show too little of it.",),
 )
 
 
@@ -69,7 +70,7 @@ def test_a_forecast_shows_its_course_its_hours_and_what_it_rests_on(width: int) 
         "window 400 Mon 02 Mar 09:00 to Tue 03 Mar 05:00",
         "no address 100",
         "30 assumed",
-        "mqtt: nobody clicks [bold]; fewer",
+        "mqtt: nobody clicks [bold]; past",
     ):
         assert expected in text
 
@@ -105,6 +106,27 @@ def test_a_run_that_sends_to_nobody_says_so() -> None:
     assert "Nobody would be sent anything." in text
 
 
+def test_what_was_measured_is_said_as_far_as_it_says_anything() -> None:
+    fcm = ChannelRecord(
+        channel="fcm",
+        tried=1204,
+        failed={FailureKind.ADDRESS_REJECTED: 50},
+        to_acknowledge=400,
+        acknowledged=300,
+        acknowledged_after=Latency(median_seconds=90, p90_seconds=900),
+        to_click=3,
+        clicked=3,
+        per_second=42.5,
+    )
+    mqtt = ChannelRecord(channel="mqtt", tried=LEAST_MEASURED - 1)
+    text = " ".join(" ".join(shown(FORECAST.model_copy(update={"measured": (fcm, mqtt)}), 130)).split())
+    assert (
+        "fcm, this campaign's runs of 90 days: of 1,204 tries 4.2 % were refused; "
+        "of 400 devices 75.0 % acknowledged, half within 1 min 30 s; up to 42.5 a second."
+    ) in text
+    assert "mqtt, this" not in text
+
+
 @pytest.mark.parametrize(
     ("length", "said"),
     [
@@ -112,9 +134,10 @@ def test_a_run_that_sends_to_nobody_says_so() -> None:
         (timedelta(seconds=59.6), "1 min"),
         (timedelta(days=2, hours=3, minutes=4), "2 d 3 h"),
         (timedelta(minutes=1, seconds=4), "1 min 4 s"),
+        (timedelta(days=1, seconds=4), "1 d"),
     ],
 )
-def test_a_length_of_time_is_said_in_its_two_largest_units(length: timedelta, said: str) -> None:
+def test_a_length_of_time_is_said_in_its_largest_unit_and_the_next(length: timedelta, said: str) -> None:
     assert duration(length) == said
 
 

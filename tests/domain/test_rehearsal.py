@@ -186,6 +186,29 @@ def test_a_refused_send_counts_for_no_cap() -> None:
     assert sends(seen["person-2"]) == [(timedelta(), "fcm")]
 
 
+def test_an_own_try_that_nobody_knows_of_does_not_cap_the_next() -> None:
+    repeated = PLAN.model_copy(
+        update={
+            "ladder": (Rung(channel="fcm", ttl_seconds=3600, retries_unknown=True),),
+            "caps": (Cap(count=1, days=7),),
+            "awaits": frozenset(),
+        }
+    )
+    told = Told({("person-1", "fcm"): [Answer(AttemptState.UNKNOWN), Answer()]})
+    seen = played(Rehearsal(repeated, RUN, [a_role(1, key="one"), a_role(2, key="one")], told))
+    assert len(sends(seen["person-1"])) == 2
+    assert ends(seen["person-1"])[0][0] < timedelta(minutes=1)
+    assert ends(seen["person-2"])[0][0] >= timedelta(days=7)
+
+
+def test_a_message_that_is_let_go_is_not_looked_at_when_it_would_have_been() -> None:
+    """While it was not released its look was planned for its valid-until, in the midst of the wait that follows."""
+    valid = PLAN.model_copy(update={"valid_for_seconds": 1800, "launch": Launch(canary_percent=50)})
+    rehearsal = Rehearsal(valid, RUN, [a_role(1), a_role(2)], Told(), canary=1)
+    steps = [each.step for each in rehearsal.decisions() if each.role.recipient_id == "person-2"]
+    assert [type(step) for step in steps] == [Wait, Send, Wait, Done]
+
+
 def test_an_address_that_is_dead_for_one_is_dead_for_all_who_come_later() -> None:
     first, second = a_role(1), a_role(2)
     shared = replace(second, message=replace(second.message, addresses=first.message.addresses))
