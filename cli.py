@@ -28,6 +28,7 @@ from console import (
     proof,
     rehearsal,
     resuming,
+    retrying,
     suppressions,
     unknown,
 )
@@ -55,6 +56,7 @@ app.add_typer(rehearsal.app)
 app.add_typer(launching.app)
 app.add_typer(missed.app)
 app.add_typer(resuming.app)
+app.add_typer(retrying.app)
 app.add_typer(suppressions.app, name="suppress")
 app.add_typer(unknown.app)
 app.add_typer(people.app)

@@ -15,6 +15,7 @@ from campaigns.registry import Registry
 from db.audience import add_messages, assign, close_snapshot, has_messages, refresh_statistics, store_rows
 from db.engine import transaction
 from db.measurement import store_before
+from db.retrying import copy_failed
 from db.runs import RunView, get_run, note_waiting, plan_of
 from domain.message import AudiencePage, Scan
 from domain.plan import Plan
@@ -23,6 +24,10 @@ from domain.states import RunState
 
 TRIES_AT_MOST = 120
 """With a wait of 30 s between them: an hour in which a source may come back."""
+
+
+_COPIED_UP_TO = "copied_up_to"
+"""A bookmark: the position of a message in the run that is retried."""
 
 
 class SourceOffError(ProblemError):
@@ -91,6 +96,8 @@ class AudienceSnapshot:
             note_waiting(session, run_id, f"the audience cannot be read ({type(error).__name__}): see the worker's log")
 
     def _store_audience(self, run: RunView) -> Progress:
+        if run.retry_of is not None:
+            return self._copy_failed(run.id, run.retry_of)
         progress = _resumed()
         campaign = self._registry[run.campaign]
         source = source_of(campaign, self._sources)
@@ -105,6 +112,17 @@ class AudienceSnapshot:
             progress = progress.after(page)
             activity.heartbeat(progress)
         return progress
+
+    def _copy_failed(self, run_id: UUID, retry_of: UUID) -> Progress:
+        """In place of reading the source: who has failed in that run, with the rows that it had of them."""
+        progress = _resumed()
+        while True:
+            with transaction(self._engine) as session:
+                page = copy_failed(session, run_id, retry_of, after=int(progress.bookmarks.get(_COPIED_UP_TO, 0)))
+            if page is None:
+                return progress
+            progress = progress.after(AudiencePage((), page.left_out, {}, (_COPIED_UP_TO, str(page.up_to))))
+            activity.heartbeat(progress)
 
     def _store(self, run_id: UUID, page: AudiencePage, *, measured: bool) -> None:
         with transaction(self._engine) as session:

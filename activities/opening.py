@@ -99,6 +99,7 @@ class Opening:
             raise _for_good(error) from error
         campaign = self._registry[order.run.campaign]
         wanted = campaign.plan(parameters)
+        wanted = wanted.unmeasured() if order.run.retry_of else wanted
         try:
             frozen = freeze(
                 campaign,
@@ -131,6 +132,7 @@ class Opening:
                 plan=plan,
                 released_up_to=order.run.limit,
                 actor=order.run.actor,
+                retry_of=order.run.retry_of,
             )
 
     @activity.defn

@@ -28,6 +28,8 @@ class RunOrder(_Frozen):
     bypass_frequency_caps: bool = False
     """By somebody who may; it is audited."""
     """In place of what the plan says."""
+    retry_of: UUID | None = None
+    """The run whose failed messages are the audience; None: the campaign's source says who is."""
 
 
 class OpenOrder(_Frozen):

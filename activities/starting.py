@@ -49,6 +49,8 @@ class StartOrder:
     """In place of what the plan says."""
     bypass_frequency_caps: bool = False
     """By somebody who may: whoever takes the order asks for the scope."""
+    retry_of: UUID | None = None
+    """Over exactly the failed messages of this run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ async def start_run(client: Client, registry: Registry, order: StartOrder, core_
         actor=order.actor,
         launch=order.launch,
         bypass_frequency_caps=order.bypass_frequency_caps,
+        retry_of=order.retry_of,
     )
     already = False
     try:
@@ -124,6 +127,8 @@ def check_same(run: RunView, parameters: Mapping[str, Any], *, bypass_frequency_
 
     `parameters` are all that the run would use. Raises KeyUsedOtherwiseError.
     """
+    if run.retry_of is not None:
+        raise KeyUsedOtherwiseError(run.id, "what failed in another run as its audience")
     if run.parameters != parameters:
         raise KeyUsedOtherwiseError(run.id, "other parameters")
     if run.bypass_frequency_caps != bypass_frequency_caps:
@@ -139,7 +144,8 @@ def _find_started(engine: Engine, order: StartOrder) -> Started | None:
 
 def _write_down(engine: Engine, registry: Registry, order: StartOrder, started: Started) -> None:
     parameters = registry.parameters(order.campaign, order.parameters)
-    plan = order.launch.applied_to(registry[order.campaign].plan(parameters))
+    plan = registry[order.campaign].plan(parameters)
+    plan = order.launch.applied_to(plan.unmeasured() if order.retry_of else plan)
     with transaction(engine) as session:
         write_down_run(
             session,
@@ -150,6 +156,7 @@ def _write_down(engine: Engine, registry: Registry, order: StartOrder, started: 
             plan=plan.model_copy(update={"bypass_frequency_caps": order.bypass_frequency_caps}),
             released_up_to=order.limit,
             actor=order.actor,
+            retry_of=order.retry_of,
         )
 
 

@@ -79,6 +79,7 @@ class Sweeping:
                         limit=run.released_up_to,
                         actor="sweep",
                         launch=launches.get(run.id, LaunchOrder()),
+                        retry_of=run.retry_of,
                     ),
                 )
                 for run in runs

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from activities.retrying import ParametersUnfitError
 from activities.starting import BadKeyError, KeyUsedOtherwiseError
 from api.bounds import SECURITY_HEADERS
 from api.parts import TemporalUnavailableError
@@ -16,6 +17,7 @@ from domain.problems import (
     NoSuchChannelError,
     NoSuchMessageError,
     NoSuchRunError,
+    NothingFailedError,
     NothingLeftToTryError,
     NotUnknownError,
     ProblemError,
@@ -88,6 +90,10 @@ KINDS: Mapping[type[Exception], Kind] = {
         "CSV with `message_id`, `provider_id` or both; nothing was stored.",
     ),
     NoSuchChannelError: Kind(HTTPStatus.NOT_FOUND, "no-such-channel", "The run's ladder has no such channel."),
+    NothingFailedError: Kind(HTTPStatus.CONFLICT, "nothing-failed", "There is nobody to send to again."),
+    ParametersUnfitError: Kind(
+        HTTPStatus.CONFLICT, "parameters-unfit", "The campaign has changed since: it takes other parameters now."
+    ),
     NotUnknownError: Kind(HTTPStatus.CONFLICT, "not-unknown", "A verdict is given on a message that ended as unknown."),
     NothingLeftToTryError: Kind(
         HTTPStatus.CONFLICT, "nothing-left-to-try", "Sent again, the message would end at once as it has."

@@ -116,13 +116,10 @@ async def start(
     wanted = _parameters(parts, order)
     bypass = order.bypass_frequency_caps
     start_order = StartOrder(order.campaign, order.parameters, key, order.limit, actor, order.launch, bypass)
-    started = await _start(parts, temporal, start_order)
+    started = await start_on_temporal(parts, temporal, start_order)
     if started.already:
         await run_in_threadpool(_check_same, parts, started, wanted, bypass=bypass)
-        response.status_code = 200
-    url = str(request.app.url_path_for("show", reference=str(started.run_id)))
-    response.headers["Location"] = url
-    return StartedRun(run_id=started.run_id, workflow_id=started.workflow_id, already=started.already, status_url=url)
+    return told(started, request, response)
 
 
 @router.get("")
@@ -169,6 +166,15 @@ def story(reference: Reference, message_id: UUID, parts: PartsOf, _: Viewer) -> 
         return message_story(session, find_run(session, reference).id, message_id)
 
 
+def told(started: Started, request: Request, response: Response) -> StartedRun:
+    """Where to look; 200 in place of 202 where it had been started before."""
+    if started.already:
+        response.status_code = 200
+    url = str(request.app.url_path_for("show", reference=str(started.run_id)))
+    response.headers["Location"] = url
+    return StartedRun(run_id=started.run_id, workflow_id=started.workflow_id, already=started.already, status_url=url)
+
+
 def _parameters(parts: Parts, order: RunRequest) -> dict[str, Any]:
     """What the run would use; asked before Temporal is, so that a wrong word is answered precisely in any case."""
     try:
@@ -178,7 +184,7 @@ def _parameters(parts: Parts, order: RunRequest) -> dict[str, Any]:
         raise RequestValidationError(found) from error
 
 
-async def _start(parts: Parts, temporal: Temporal, order: StartOrder) -> Started:
+async def start_on_temporal(parts: Parts, temporal: Temporal, order: StartOrder) -> Started:
     client = await temporal.client()
     try:
         async with asyncio.timeout(START_SECONDS):

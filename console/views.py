@@ -75,7 +75,8 @@ def run_panel(run: RunView, stand: Progress, waits: str | None = None) -> Render
     targeted = run.targeted or 0
     unfinished = stand.states.get("planned", 0) + stand.states.get("sending", 0) + stand.awaiting
     bypass = "frequency caps are bypassed" if run.bypass_frequency_caps else ""
-    said = "  ".join(filter(None, (run.state_reason, bypass)))
+    retry = f"retries what failed in {str(run.retry_of)[:8]}" if run.retry_of else ""
+    said = "  ".join(filter(None, (run.state_reason, bypass, retry)))
     head = Text.assemble(state_text(run.state), "  ", plain(said), style="bold")
     ended = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=max(targeted, 1), completed=max(targeted - unfinished, 0), width=30)

@@ -40,6 +40,8 @@ class RunView(BaseModel):
     released_up_to: int | None
     bypass_frequency_caps: bool = False
     started_by: str | None = None
+    retry_of: UUID | None = None
+    """The run whose failed messages are this one's audience."""
     gate: Gate | None = None
     """What a pause before the first send waits for."""
     approved_by: str | None = None
@@ -69,6 +71,7 @@ def write_down_run(
     plan: Plan,
     released_up_to: int | None = None,
     actor: str | None = None,
+    retry_of: UUID | None = None,
 ) -> None:
     """Make the run's row as soon as it is started, so that it can be seen and stopped before a worker begins it."""
     run_id = run_id_of(workflow_id)
@@ -85,12 +88,14 @@ def write_down_run(
             started_at=func.clock_timestamp(),
             released_up_to=released_up_to,
             started_by=actor,
+            retry_of=retry_of,
         )
         .on_conflict_do_nothing()
         .returning(Run.id)
     ).one_or_none()
     if made is not None and actor is not None:
-        write_audit(session, actor, "start", run_id, campaign=campaign, limit=released_up_to)
+        retries = {"retry_of": str(retry_of)} if retry_of else {}
+        write_audit(session, actor, "start", run_id, campaign=campaign, limit=released_up_to, **retries)
         if plan.bypass_frequency_caps:
             write_audit(session, actor, "bypass_frequency_caps", run_id, campaign=campaign)
 
@@ -121,6 +126,7 @@ def open_run(
     plan: Plan,
     released_up_to: int | None = None,
     actor: str | None = None,
+    retry_of: UUID | None = None,
 ) -> RunView:
     """Both at once: what a worker does with a run that a schedule started."""
     write_down_run(
@@ -132,6 +138,7 @@ def open_run(
         plan=plan,
         released_up_to=released_up_to,
         actor=actor,
+        retry_of=retry_of,
     )
     return begin_run(session, run_id_of(workflow_id), plan)
 

@@ -133,6 +133,10 @@ class Plan(Frozen):
             raise ValueError(str(error)) from error
         return self
 
+    def unmeasured(self) -> Self:
+        """Of a run whose subjects are measured in another one, where lots were drawn too."""
+        return self.model_copy(update={"holdout_percent": 0, "measured_for_seconds": None})
+
     def rung(self, channel: str) -> Rung:
         return next(rung for rung in self.ladder if rung.channel == channel)
 

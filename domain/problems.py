@@ -31,6 +31,11 @@ class NothingLeftToTryError(ProblemError):
         super().__init__(f"message {message_id} cannot be sent again: no rung is left for it, or it is no longer valid")
 
 
+class NothingFailedError(ProblemError):
+    def __init__(self, run: object) -> None:
+        super().__init__(f"nothing has failed in run {run}: there is nobody to send to again")
+
+
 class NoSuchChannelError(ProblemError):
     def __init__(self, channel: str, known: Iterable[str]) -> None:
         super().__init__(f"this run has no channel {channel!r}; it has: {', '.join(known)}")
