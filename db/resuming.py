@@ -14,14 +14,16 @@ from db.runs import RunView, get_run, plan_of
 from db.situation import attempt_facts, message_facts
 from db.tables import Attempt, Message
 from domain.clock import ClockPolicy, RunClock
-from domain.ladder import Done, MessageFacts, RunFacts, Wait, next_step
+from domain.ladder import Done, MessageFacts, RunFacts, next_step
 from domain.persons import PersonFacts
 from domain.plan import Plan
 from domain.problems import WrongStateError
-from domain.states import HANDED_OVER, AttemptState, Awaited, HoldReason, MessageState, RunState
+from domain.states import HANDED_OVER, AttemptState, Awaited, MessageState, RunState
 
 OVERDUE_AT_RESUME = "overdue_at_resume"
-_PAGE = 1000
+_PAGE = 500
+_SHIFT, _KEEP, _ = ClockPolicy
+_ANYBODY = PersonFacts(is_person=False)
 _AWAITED = and_(Message.state == MessageState.SENT, Message.ended_at.is_(None))
 
 
@@ -129,23 +131,23 @@ def _unfinished(session: Session, run_id: UUID) -> Counter[str]:
 
 
 def _fates(session: Session, run: RunView, plan: Plan, now: datetime) -> dict[ClockPolicy, Counter[str]]:
-    """Of those that are overdue under the policies that keep the deadlines; under `shift` they are fewer."""
-    paused = RunClock(run.paused_total, run.paused_at)
-    resumed = RunFacts(RunState.RUNNING, run.started_at or run.created_at, paused, run.released_up_to)
-    runs = {policy: replace(resumed, clock=paused.resumed(now, policy)) for policy in ClockPolicy}
+    """Of those that are overdue where the deadlines stand; where they shift, only who was overdue at the pause is."""
+    clock = RunClock(run.paused_total, run.paused_at)
+    paused = RunFacts(RunState.RUNNING, run.started_at or run.created_at, clock, run.released_up_to)
+    shifted, kept = (replace(paused, clock=clock.resumed(now, policy)) for policy in (_SHIFT, _KEEP))
     fates: dict[ClockPolicy, Counter[str]] = defaultdict(Counter)
-    for message in _overdue_messages(session, run, plan, now - run.paused_total):
-        for policy, facts in runs.items():
-            fates[policy][_fate(message, plan, facts, policy, now)] += 1
+    for message in _overdue_messages(session, run, plan, kept.clock.run_time(now)):
+        fates[ClockPolicy.EXPIRE_OVERDUE]["ended"] += 1
+        fates[_KEEP][_fate(message, plan, kept, now)] += 1
+        deadline = message.handed_over.deadline if message.handed_over else None
+        if deadline is None or deadline <= shifted.clock.run_time(now):
+            fates[_SHIFT][_fate(message, plan, shifted, now)] += 1
     return fates
 
 
-def _fate(message: MessageFacts, plan: Plan, run: RunFacts, policy: ClockPolicy, now: datetime) -> str:
+def _fate(message: MessageFacts, plan: Plan, run: RunFacts, now: datetime) -> str:
     # Only whether there is a next rung is asked here: what else may hold a person's message back is not looked at.
-    step = next_step(message, plan, run, PersonFacts(), now)
-    if isinstance(step, Wait) and step.reason is HoldReason.AWAITING:
-        return "awaiting"
-    return "ended" if isinstance(step, Done) or policy is ClockPolicy.EXPIRE_OVERDUE else "next_rung"
+    return "ended" if isinstance(next_step(message, plan, run, _ANYBODY, now), Done) else "next_rung"
 
 
 def _preview(policy: ClockPolicy, fates: Counter[str], sent: int) -> PolicyPreview:
