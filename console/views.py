@@ -114,6 +114,8 @@ def _reports(proof: Proof) -> Text:
 
 def _report_differences(proof: Proof) -> RenderableType:
     table = _table("by report: message", "try", "as it travelled", "why")
+    for column in table.columns:
+        column.overflow = "fold"  # an id must be there whole, to be looked for elsewhere
     for each in proof.report_differences:
         tried = f"{each.attempt} by {each.channel}" if each.attempt else each.channel
         table.add_row(str(each.message_id or ""), plain(tried), plain(each.attempt_id), plain(each.why))

@@ -192,7 +192,7 @@ def _entry(row: _Row, measure: _Measure) -> Entry:
 def _disagreement(attempt: Attempt, reports: Mapping[str, Report], *, named: bool) -> ReportDifference | None:
     report = reports.get(attempt.channel)
     in_report = standing(report, named=named, claimed_at=attempt.claimed_at, provider_id=attempt.provider_id)
-    why = disagreement(AttemptState(attempt.state), in_report)
+    why = disagreement(AttemptState(attempt.state), in_report, judged=attempt.verdict is not None)
     if why is None:
         return None
     return ReportDifference(

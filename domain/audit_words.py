@@ -110,6 +110,8 @@ _SENTENCES: Mapping[str, Callable[[Details], str]] = {
     "consent": _consent,
     "erase": _erase,
     "judge": _judge,
+    "report": lambda details: f"imported the report of {details['channel']}: {details['messages']} messages",
+    "clear_report": lambda details: f"forgot the report of {details['channel']}",
 }
 
 

@@ -63,10 +63,14 @@ def standing(report: Report | None, *, named: bool, claimed_at: datetime, provid
     return InReport.NOT_NAMED if report.names_ours or provider_id else InReport.CANNOT_SAY
 
 
-def disagreement(state: AttemptState, in_report: InReport) -> str | None:
-    """None: the ledger and the report do not contradict each other; an unknown outcome never does."""
+def disagreement(state: AttemptState, in_report: InReport, *, judged: bool = False) -> str | None:
+    """None: the ledger and the report do not contradict each other; an unknown outcome never does.
+
+    `judged`: that it was sent is an operator's word.
+    """
     if state in HANDED_OVER and in_report is InReport.NOT_NAMED:
-        return "was handed over, and the channel's report does not name it"
+        how = "was judged as sent" if judged else "was handed over"
+        return f"{how}, and the channel's report does not name it"
     if state in _NOT_TAKEN and in_report is InReport.NAMED:
         return f"is {state}, and the channel's report says that it was taken"
     return None

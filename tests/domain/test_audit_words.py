@@ -58,6 +58,8 @@ HASH = "0123456789ab" + "c" * 52
             {"verdict": "was_sent", "message_id": "5d0d57d2-0000-0000-0000-000000000000"},
             "judged message 5d0d57d2 as sent",
         ),
+        ("report", {"channel": "fcm", "messages": 130}, "imported the report of fcm: 130 messages"),
+        ("clear_report", {"channel": "fcm"}, "forgot the report of fcm"),
         ("a_new_one", {"what": 1, "nothing": None}, "a new one: what 1"),
         ("a_new_one", {}, "a new one"),
         ("cancel", {"written": "otherwise"}, "cancel: written otherwise"),

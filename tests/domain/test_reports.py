@@ -86,6 +86,11 @@ def test_ledger_and_report_contradict_each_other_in_two_ways_alone(state: Attemp
     assert (disagreement(state, says) is not None) is (missing or surplus)
 
 
+def test_an_operators_word_that_the_report_contradicts_is_told_as_such() -> None:
+    said = disagreement(AttemptState.SENT, InReport.NOT_NAMED, judged=True)
+    assert said == "was judged as sent, and the channel's report does not name it"
+
+
 @pytest.mark.parametrize("cell", ["=1+1", "+4", "-4", "@sum", "\tx", "\rx"])
 def test_a_cell_that_begins_like_a_formula_is_made_harmless(cell: str) -> None:
     assert harmless(cell) == f"'{cell}"
