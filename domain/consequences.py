@@ -46,7 +46,8 @@ def with_attempt(message: MessageFacts, attempt: AttemptFacts) -> MessageFacts:
 
 def decided(message: MessageFacts, step: Wait | Done) -> MessageFacts:
     if isinstance(step, Wait):
-        return replace(message, state=unfinished_state(message.attempts))
+        state = unfinished_state(message.attempts)
+        return message if state is message.state else replace(message, state=state)
     if step.state is MessageState.EXPIRED:
         message = left_silent(message)
     return replace(message, state=step.state, ended=True)

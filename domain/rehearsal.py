@@ -226,6 +226,8 @@ class _People:
 
     def facts_of(self, role: Role, message: MessageFacts) -> PersonFacts:
         person = role.person
+        if not (self._sends or self._dead):
+            return person
         others = self._sends.get(role.person_key or "", {})
         if others:
             since = [send for recipient_id, send in others.items() if recipient_id != role.recipient_id]
