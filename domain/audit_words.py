@@ -103,6 +103,7 @@ _SENTENCES: Mapping[str, Callable[[Details], str]] = {
     "resume": _resume,
     "cancel": lambda details: f"cancelled the run: {details['withdrawn']} messages withdrawn",
     "release": _release,
+    "bypass_frequency_caps": lambda details: f"let the run bypass people's frequency caps{_rest(details, 'campaign')}",
     "approve": lambda details: f"approved the run{_rest(details)}",
     "suppress": _suppress,
     "lift": _lift,

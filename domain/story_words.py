@@ -12,7 +12,7 @@ _HELD: Mapping[str, str] = {
     HoldReason.PROVIDER_BUSY: "the provider is busy",
     HoldReason.HAND_OVER_LIMIT: "the last try took too long before its hand-over",
     HoldReason.WINDOW: "outside the campaign's hours",
-    "quiet_hours": "quiet hours",
+    HoldReason.QUIET_HOURS: "quiet hours",
     HoldReason.CAP: "they have had as many messages as they may (frequency cap)",
 }
 _SUPPRESSED: Mapping[str, str] = {

@@ -13,6 +13,7 @@ HASH = "0123456789ab" + "c" * 52
         ("start", {"campaign": "x", "limit": None}, "started the run"),
         ("start", {"campaign": "x", "limit": 50}, "started the run, the first 50 only"),
         ("start", {"campaign": "x", "limit": 5, "bypass": True}, "started the run, the first 5 only, bypass True"),
+        ("bypass_frequency_caps", {"campaign": "x"}, "let the run bypass people's frequency caps"),
         ("pause", {"reason": "operator"}, "paused the run"),
         ("pause", {"reason": "restored_database"}, "paused the run: restored database"),
         (
