@@ -38,8 +38,8 @@ def imported_view(done: Imported) -> RenderableType:
 
 
 def story_view(story: PersonStory) -> RenderableType:
-    """A line for each thing that was decided; the run is in the sentence that begins it."""
-    several = len({line.run for line in story.story if line.run}) > 1
+    """A line for each thing that was decided; where there are several runs, with the beginning of the run's id."""
+    runs = {each.run: str(each.run_id)[:8] for each in story.messages}
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column()
@@ -47,8 +47,8 @@ def story_view(story: PersonStory) -> RenderableType:
     for line in story.story:
         at = f"{line.at:%Y-%m-%d}"
         words = (plain(f"{at if at != day else ' ' * len(at)} {line.at:%H:%M:%S}", "dim"), plain(line.sentence))
-        run = plain(line.run or "", "dim")
-        table.add_row(*words, *([run] if several else []))
+        run = plain(runs.get(line.run or "", ""), "dim")
+        table.add_row(*words, *([run] if len(runs) > 1 else []))
         day = at
     head = plain(f"{story.person}, times in UTC", "bold")
     if not story.known:
@@ -57,10 +57,11 @@ def story_view(story: PersonStory) -> RenderableType:
 
 
 def audit_table(entries: Iterable[AuditView]) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("at (UTC)", no_wrap=True)
-    for column in ("who", "did what", "run"):
-        table.add_column(column)
+    table.add_column("who")
+    table.add_column("did what", ratio=1)
+    table.add_column("run", overflow="fold")
     for each in entries:
         words = (
             f"{each.at:%Y-%m-%d %H:%M:%S}",

@@ -33,7 +33,13 @@ def _start(details: Details) -> str:
 
 def _pause(details: Details) -> str:
     reason = details.get("reason")
-    return "paused the run" if reason in {None, "operator"} else f"paused the run: {str(reason).replace('_', ' ')}"
+    return "paused the run" if reason in {None, "operator"} else f"paused the run: {_spoken(reason)}"
+
+
+def _spoken(reason: object) -> str:
+    """A word of ours; a whole sentence stays as it is."""
+    said = str(reason)
+    return said if " " in said else said.replace("_", " ")
 
 
 def _resume(details: Details) -> str:
@@ -73,7 +79,7 @@ def _consent(details: Details) -> str:
 
 
 def _erase(details: Details) -> str:
-    counts = f"{details['messages']} messages, {details['devices']} devices"
+    counts = f"{_count(details['messages'], 'message')}, {_count(details['devices'], 'device')}"
     return f"erased the person {_hash(details, 'person')}: {counts}"
 
 
@@ -90,6 +96,10 @@ def _rest(details: Details, *told: str) -> str:
     return "".join(f", {name.replace('_', ' ')} {value}" for name, value in more.items())
 
 
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 def _duration(seconds: float) -> str:
     for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
@@ -101,17 +111,17 @@ _SENTENCES: Mapping[str, Callable[[Details], str]] = {
     "start": _start,
     "pause": _pause,
     "resume": _resume,
-    "cancel": lambda details: f"cancelled the run: {details['withdrawn']} messages withdrawn",
+    "cancel": lambda details: f"cancelled the run: {_count(details['withdrawn'], 'message')} withdrawn",
     "release": _release,
     "bypass_frequency_caps": lambda details: f"let the run bypass people's frequency caps{_rest(details, 'campaign')}",
-    "approve": lambda details: f"approved the run{_rest(details)}",
+    "approve": lambda details: f"approved the run: {_count(details['targeted'], 'message')}",
     "suppress": _suppress,
     "lift": _lift,
     "import_suppressions": _imported,
     "consent": _consent,
     "erase": _erase,
     "judge": _judge,
-    "report": lambda details: f"imported the report of {details['channel']}: {details['messages']} messages",
+    "report": lambda details: f"imported the report of {details['channel']}: {_count(details['messages'], 'message')}",
     "clear_report": lambda details: f"forgot the report of {details['channel']}",
 }
 

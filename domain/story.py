@@ -267,6 +267,8 @@ def _local(at: datetime, zones: tuple[str, ...]) -> str:
     if len(known) != 1:
         where = f" (they may be in {', '.join(known)})" if known else ""
         return f"{_moment(at)}{where}"
+    if known[0] == "UTC":
+        return _moment(at)
     return f"{at.astimezone(ZoneInfo(known[0])):%Y-%m-%d %H:%M} in {known[0]}"
 
 

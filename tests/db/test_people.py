@@ -56,7 +56,7 @@ def test_all_that_was_decided_is_told_in_order(scene: Scene) -> None:
 
     said = [line.sentence for line in told.story]
     assert said[0] == "Targeted by probe as bea, run probe-monday."
-    assert said[1] == "Put off until 2026-11-22 08:00 in UTC: outside the campaign's hours."
+    assert said[1] == "Put off until 2026-11-22 08:00 UTC: outside the campaign's hours."
     assert said[2] == "ada on the command line paused the run."
     assert said[3].startswith("ada on the command line resumed the run")
     assert said[4] == "Handed over by fcm to …1a2b."
@@ -79,7 +79,7 @@ def test_a_run_that_was_cancelled_names_who_did_it(scene: Scene) -> None:
     run_id = scene.opened(BEA)
     control.cancel(scene.engine, run_id, "cli:ada")
     assert sentences(scene)[1:] == [
-        "ada on the command line cancelled the run: 1 messages withdrawn.",
+        "ada on the command line cancelled the run: 1 message withdrawn.",
         "Withdrawn: the run was cancelled by ada on the command line.",
     ]
 

@@ -17,6 +17,13 @@ HASH = "0123456789ab" + "c" * 52
         ("pause", {"reason": "operator"}, "paused the run"),
         ("pause", {"reason": "restored_database"}, "paused the run: restored database"),
         (
+            "pause",
+            {"reason": "halted: 34 % of 50 have failed (HALT_FAILURE_PERCENT 20)", "was_at": None},
+            "paused the run: halted: 34 % of 50 have failed (HALT_FAILURE_PERCENT 20)",
+        ),
+        ("approve", {"targeted": 7000}, "approved the run: 7000 messages"),
+        ("report", {"channel": "fcm", "messages": 1}, "imported the report of fcm: 1 message"),
+        (
             "resume",
             {"policy": "shift", "paused_seconds": 90.2, "ended": 0},
             "resumed the run after 90 s; deadlines moved",
