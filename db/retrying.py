@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.tables import AudienceRow, Message
 from domain.states import MessageState
+from domain.tombstones import hash_in
 
 _PAGE = 500
 
@@ -34,7 +35,7 @@ def copy_failed(session: Session, run_id: UUID, retry_of: UUID, *, after: int) -
     ).all()
     if not page:
         return None
-    recipients = [recipient_id for _, recipient_id in page]
+    recipients = [recipient_id for _, recipient_id in page if hash_in(recipient_id) is None]
     theirs = AudienceRow.run_id == retry_of, AudienceRow.recipient_id.in_(recipients)
     columns = ["run_id", "recipient_id", "subject", "shuffled", "row"]
     rows = select(
@@ -42,5 +43,5 @@ def copy_failed(session: Session, run_id: UUID, retry_of: UUID, *, after: int) -
     ).where(*theirs)
     session.execute(insert(AudienceRow).from_select(columns, rows).on_conflict_do_nothing())
     known = session.scalar(select(func.count(AudienceRow.recipient_id.distinct())).where(*theirs)) or 0
-    erased = len(recipients) - known
+    erased = len(page) - known
     return CopiedPage(page[-1].position, {"erased": erased} if erased else {})

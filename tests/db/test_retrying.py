@@ -7,10 +7,11 @@ from sqlalchemy import delete
 
 from db.audience import add_messages, close_snapshot
 from db.engine import transaction
+from db.erasure import erase
 from db.retrying import copy_failed, has_failed
 from db.tables import AudienceRow
 from domain.states import FailureKind
-from tests.db.scene import Scene, failed
+from tests.db.scene import HASHER, Scene, failed
 from tests.fakes import a_person
 
 
@@ -68,6 +69,15 @@ def test_one_whose_rows_were_erased_is_left_out_and_counted(scene: Scene) -> Non
         session.execute(delete(AudienceRow).where(*of_person))
     again, left_out = copied(scene, run_id)
     assert (scene.run(again).targeted, left_out) == (2, {"erased": 1})
+
+
+def test_a_tombstone_is_nobody_who_could_be_sent_to_again(scene: Scene) -> None:
+    run_id = with_failed(scene)
+    gone = next(scene.message(each) for each in scene.ids(run_id) if scene.message(each).state == "failed")
+    erase(scene.engine, HASHER, gone.recipient_id, actor="cli:ada")
+    again, left_out = copied(scene, run_id)
+    assert (scene.run(again).targeted, left_out) == (2, {"erased": 1})
+    assert scene.proof(run_id).balanced
 
 
 def test_a_run_says_whether_anything_failed(scene: Scene) -> None:
