@@ -145,4 +145,4 @@ def test_three_thousand_in_flight_are_paused_and_resumed_six_times_and_nobody_is
     stage: Stage, pytestconfig: pytest.Config
 ) -> None:
     say = pytestconfig.get_terminal_writer().line
-    play_and_prove(Pauses(stage, say, random.Random(9), 16), 3000, 40, POLICIES * 2)  # noqa: S311 - a seed
+    play_and_prove(Pauses(stage, say, random.Random(9), 16), 3000, 120, POLICIES * 2)  # noqa: S311 - a seed
