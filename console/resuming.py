@@ -1,5 +1,6 @@
 """`drumbeat resume`: go on after a pause, and see beforehand what that would do."""
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -20,9 +21,9 @@ app = typer.Typer()
 console = Console()
 
 _MEANINGS = {
-    ClockPolicy.SHIFT: "every deadline moves by the time paused",
-    ClockPolicy.KEEP: "deadlines stand; what is overdue goes to its next rung",
-    ClockPolicy.EXPIRE_OVERDUE: "deadlines stand; what is overdue ends",
+    ClockPolicy.SHIFT: "move by the pause",
+    ClockPolicy.KEEP: "stand",
+    ClockPolicy.EXPIRE_OVERDUE: "stand",
 }
 
 
@@ -53,17 +54,17 @@ def resume(
 
 
 def preview_view(preview: ResumePreview) -> RenderableType:
-    paused = preview.at - preview.paused_at
-    head = Text(f"Paused for {paused.total_seconds():.0f} s. Nothing was changed. A resume now, by --clock:")
+    paused = timedelta(seconds=round((preview.at - preview.paused_at).total_seconds()))
+    head = Text(f"Paused for {paused}. Nothing was changed. A resume now, by --clock:")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("--clock")
     for title in ("go on waiting", "next rung", "end"):
         table.add_column(title, justify="right")
-    table.add_column("")
+    table.add_column("deadlines")
     for each in preview.policies:
         counts = (str(each.awaiting), str(each.next_rung), str(each.ended))
         table.add_row(each.policy, *counts, Text(_MEANINGS[each.policy], "dim"))
-    foot = f"Besides, {preview.unsent} not sent yet go on under each, and {preview.in_flight} are in flight."
+    foot = f"Under each, {preview.unsent} that are not sent yet go on; {preview.in_flight} are in flight now."
     return Group(head, table, Text(foot))
 
 
