@@ -123,7 +123,8 @@ def run(
         order = StartOrder(campaign, parameters, key, limit, desk.actor, launch, bypass)
         started = desk.with_temporal(lambda it: start_and_write_down(it, desk.engine, registry, order, CORE))
         if started.already:
-            check_same(desk.find(str(started.run_id)), wanted.model_dump(mode="json"), bypass_frequency_caps=bypass)
+            known, given = desk.find(str(started.run_id)), wanted.model_dump(mode="json")
+            check_same(known, given, bypass_frequency_caps=bypass, launch=launch)
         console.print(f"{'Started before' if started.already else 'Started'}: run [bold]{started.run_id}")
         if _taken_up(desk, started.run_id):
             console.print(f"[dim]drumbeat show {str(started.run_id)[:8]}")

@@ -122,7 +122,13 @@ async def start_and_write_down(
     return started
 
 
-def check_same(run: RunView, parameters: Mapping[str, Any], *, bypass_frequency_caps: bool) -> None:
+def check_same(
+    run: RunView,
+    parameters: Mapping[str, Any],
+    *,
+    bypass_frequency_caps: bool,
+    launch: LaunchOrder = LaunchOrder(),  # noqa: B008 - frozen
+) -> None:
     """A key that is used again for something else is a mistake, and must not look like a start.
 
     `parameters` are all that the run would use. Raises KeyUsedOtherwiseError.
@@ -133,6 +139,8 @@ def check_same(run: RunView, parameters: Mapping[str, Any], *, bypass_frequency_
         raise KeyUsedOtherwiseError(run.id, "other parameters")
     if run.bypass_frequency_caps != bypass_frequency_caps:
         raise KeyUsedOtherwiseError(run.id, f"{'a' if run.bypass_frequency_caps else 'no'} bypass of frequency caps")
+    if not launch.is_met_by(run.launch):
+        raise KeyUsedOtherwiseError(run.id, "another canary or undo window")
 
 
 def _find_started(engine: Engine, order: StartOrder) -> Started | None:

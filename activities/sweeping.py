@@ -25,10 +25,10 @@ from activities.orders import (
 )
 from db.engine import transaction
 from db.measurement import list_open_measurements
-from db.runs import list_open_runs, plan_of
+from db.runs import list_open_runs
 from db.sweeping import count_sweep, count_unmoved, forget_told, take_overdue
 from domain.ids import measurement_workflow_id, message_workflow_id
-from domain.launching import LaunchOrder, launch_order_of
+from domain.launching import launch_order_of
 
 PAGE = 200
 AT_ONCE = 20
@@ -67,8 +67,6 @@ class Sweeping:
         with transaction(self._engine) as session:
             runs = list_open_runs(session, BEGINS_WITHIN)
             measured = list_open_measurements(session, BEGINS_WITHIN)
-            # Of those that no worker has begun: the others have their frozen plan.
-            launches = {run.id: launch_order_of(plan_of(session, run.id)) for run in runs if run.begun_at is None}
         return OpenRuns(
             runs=[
                 OpenRun(
@@ -78,7 +76,9 @@ class Sweeping:
                         parameters=run.parameters,
                         limit=run.released_up_to,
                         actor="sweep",
-                        launch=launches.get(run.id, LaunchOrder()),
+                        # Of one that no worker has begun: the others have their frozen plan.
+                        launch=launch_order_of(run.launch),
+                        bypass_frequency_caps=run.bypass_frequency_caps,
                         retry_of=run.retry_of,
                     ),
                 )

@@ -118,7 +118,7 @@ async def start(
     start_order = StartOrder(order.campaign, order.parameters, key, order.limit, actor, order.launch, bypass)
     started = await start_on_temporal(parts, temporal, start_order)
     if started.already:
-        await run_in_threadpool(_check_same, parts, started, wanted, bypass=bypass)
+        await run_in_threadpool(_check_same, parts, started, wanted, order)
     return told(started, request, response)
 
 
@@ -194,10 +194,10 @@ async def start_on_temporal(parts: Parts, temporal: Temporal, order: StartOrder)
         raise TemporalUnavailableError from error
 
 
-def _check_same(parts: Parts, started: Started, wanted: Mapping[str, Any], *, bypass: bool) -> None:
+def _check_same(parts: Parts, started: Started, wanted: Mapping[str, Any], order: RunRequest) -> None:
     try:
         with transaction(parts.engine) as session:
             run = find_run(session, str(started.run_id))
     except NoSuchRunError:  # no worker has begun it yet
         return
-    check_same(run, wanted, bypass_frequency_caps=bypass)
+    check_same(run, wanted, bypass_frequency_caps=order.bypass_frequency_caps, launch=order.launch)

@@ -14,7 +14,7 @@ from db.audit import write_audit
 from db.tables import UNFINISHED, Message, Run
 from domain.ids import run_id_of
 from domain.launching import Gate
-from domain.plan import Plan
+from domain.plan import Launch, Plan
 from domain.problems import NoSuchRunError
 from domain.states import MessageState, RunState
 
@@ -39,6 +39,8 @@ class RunView(BaseModel):
     closed_at: datetime | None
     released_up_to: int | None
     bypass_frequency_caps: bool = False
+    launch: Launch = Launch()
+    """What has to happen before it sends to everybody."""
     started_by: str | None = None
     retry_of: UUID | None = None
     """The run whose failed messages are this one's audience."""

@@ -24,13 +24,18 @@ class LaunchOrder(Frozen):
     undo_seconds: UndoSeconds | None = None
 
     def applied_to(self, plan: Plan) -> Plan:
-        asked = self.model_dump(exclude_none=True)
-        return plan.model_copy(update={"launch": plan.launch.model_copy(update=asked)}) if asked else plan
+        return plan if self.is_met_by(plan.launch) else plan.model_copy(update={"launch": self._changed(plan.launch)})
+
+    def is_met_by(self, launch: Launch) -> bool:
+        return self._changed(launch) == launch
+
+    def _changed(self, launch: Launch) -> Launch:
+        return launch.model_copy(update=self.model_dump(exclude_none=True))
 
 
-def launch_order_of(plan: Plan) -> LaunchOrder:
+def launch_order_of(launch: Launch) -> LaunchOrder:
     """What makes the same of a plan once more."""
-    return LaunchOrder(canary_percent=plan.launch.canary_percent, undo_seconds=plan.launch.undo_seconds)
+    return LaunchOrder(canary_percent=launch.canary_percent, undo_seconds=launch.undo_seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,10 @@ class Run(Base):
     def bypass_frequency_caps(self) -> bool:
         return bool(self.plan.get("bypass_frequency_caps"))
 
+    @property
+    def launch(self) -> Json:
+        return dict(self.plan.get("launch") or {})
+
 
 class AudienceRow(Base):
     """One row of a run's audience as its source gave it; a recipient's rows become one message."""

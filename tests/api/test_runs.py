@@ -45,6 +45,16 @@ def test_a_key_that_was_used_with_other_parameters_is_refused(api: TestClient, e
     assert other.json()["type"] == "/docs#idempotency-key-used"
 
 
+def test_a_key_that_was_used_with_another_launch_is_refused(api: TestClient) -> None:
+    careful = ORDER | {"launch": {"undo_seconds": 60}}
+    assert api.post(RUNS, json=careful, headers=KEY).status_code == 202
+
+    assert api.post(RUNS, json=careful, headers=KEY).status_code == 200
+    other = api.post(RUNS, json=ORDER | {"launch": {"undo_seconds": 5}}, headers=KEY)
+    assert other.status_code == 409
+    assert "with another canary or undo window" in other.json()["detail"]
+
+
 def test_a_start_while_temporal_is_away_says_when_to_try_again(api: TestClient, temporal: TemporalDouble) -> None:
     temporal.away = True
     answer = api.post(RUNS, json=ORDER, headers=KEY)
