@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Engine, Select, func, select, update
+from sqlalchemy import Engine, Select, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.audit import write_audit
@@ -18,7 +18,7 @@ from db.watched import watched_figures
 from domain.launching import Gate, awaits_approval, canary_watched_until, tripped, watches
 from domain.plan import Plan
 from domain.problems import SecondKeyNeededError, WrongStateError
-from domain.states import RUNS_THAT_SEND, MessageState, RunState
+from domain.states import PUT_OFF_BY_A_PERSON, RUNS_THAT_SEND, MessageState, RunState
 
 ITSELF = "drumbeat"
 """The actor of what a run does by itself."""
@@ -45,7 +45,7 @@ class LaunchStand(BaseModel):
     canary: int | None = None
     """How many go first."""
     canary_waiting: int = 0
-    """Those of them that are not handed over yet and have not ended."""
+    """Those of them that are still to be tried, but for whom their own rules put off."""
     others_go_at: datetime | None = None
     """When the others follow, unless a threshold is passed; None: not before all of the canary were handed over."""
 
@@ -119,18 +119,27 @@ def _watch(engine: Engine, run_id: UUID, plan: Plan) -> None:
 
 def _note_settled_canary(session: Session, run_id: UUID) -> None:
     canary = session.scalar(select(Run.canary).where(Run.id == run_id, Run.canary_settled_at.is_(None)))
-    if canary is not None and session.execute(_waiting(run_id, canary).limit(1)).first() is None:
+    if canary is None or session.execute(_waiting(run_id, canary).limit(1)).first() is not None:
+        return
+    if session.execute(_tried(run_id, canary).limit(1)).first() is not None:
         _set(session, run_id, canary_settled_at=func.clock_timestamp())
 
 
 def _waiting(run_id: UUID, canary: int) -> Select[UUID]:
-    """Those of the first that were not handed over and have not ended."""
+    """Those of the first that are still to be tried; whom their own rules put off, perhaps for days, nobody awaits."""
     return select(Message.id).where(
         Message.run_id == run_id,
         Message.position <= canary,
         Message.state.in_([MessageState.PLANNED, MessageState.SENDING]),
         Message.ended_at.is_(None),
+        func.coalesce(Message.hold_reason, "").not_in(PUT_OFF_BY_A_PERSON),
     )
+
+
+def _tried(run_id: UUID, canary: int) -> Select[UUID]:
+    """Where everybody is put off, nothing can be learned yet."""
+    tried = or_(Message.state == MessageState.SENT, Message.ended_at.is_not(None))
+    return select(Message.id).where(Message.run_id == run_id, Message.position <= canary, tried)
 
 
 def _end_canary(engine: Engine, run_id: UUID, plan: Plan) -> None:

@@ -11,7 +11,7 @@ from domain.consequences import answered, claimed, decided, settled, with_attemp
 from domain.ladder import AttemptFacts, Done, MessageFacts, RunFacts, Send, Step, Wait, next_step, unfinished_state
 from domain.persons import PersonFacts, RecentSend
 from domain.plan import Plan
-from domain.states import AttemptState, Awaited, FailureKind
+from domain.states import PUT_OFF_BY_A_PERSON, AttemptState, Awaited, FailureKind
 
 SOONEST = timedelta(microseconds=1)
 COUNTS_FOR_CAPS = frozenset({AttemptState.SENT, AttemptState.UNKNOWN})
@@ -79,7 +79,8 @@ class Rehearsal:
         self._answers = answers
         self._opens_at = opens_at or run.started_at
         self._canary = canary
-        self._canary_left = canary or 0
+        self._canary_waiting = {role.message.position for role in cast if role.message.position <= (canary or 0)}
+        self._canary_tried = False
         self._pace = _Pace(per_second or {})
         self._people = _People(cast, plan)
         self._actors = [_Actor(role, role.message) for role in cast]
@@ -97,8 +98,6 @@ class Rehearsal:
         """All of them in the order of time, to the end of the last message."""
         for actor in self._actors:
             self._look_at(actor, self._opens_at)
-        if self._canary_left:
-            self._canary_left = min(self._canary_left, len(self._actors))
         while self._queue:
             at, ticket, whose, is_answer = heappop(self._queue)
             if whose is None:
@@ -125,10 +124,12 @@ class Rehearsal:
             actor.reserved = None
             yield Decided(now, actor.role, step)
             if isinstance(step, Wait):
+                if step.reason in PUT_OFF_BY_A_PERSON:
+                    self._note_canary(actor, now, tried=False)
                 if step.until is not None:
                     self._look_at(actor, max(step.until, now + SOONEST))
                 return
-            self._settle(actor, now)
+            self._note_canary(actor, now, tried=True)
 
     def _send(self, actor: "_Actor", step: Send, now: datetime) -> Decided:
         sending = claimed(actor.message, step, now)
@@ -148,7 +149,7 @@ class Rehearsal:
         actor.message = replace(after, state=unfinished_state(after.attempts))
         self._people.note(actor.role, attempt)
         if answer.state is AttemptState.SENT:
-            self._settle(actor, now)
+            self._note_canary(actor, now, tried=True)
         counts = answer.answered_by is Awaited.ACKNOWLEDGEMENT or answer.answered_by in self._plan.awaits
         if answer.answered_after is not None and counts:
             self._push(now + answer.answered_after, actor, is_answer=True)
@@ -161,13 +162,13 @@ class Rehearsal:
         elif actor.message.state is not before.state:
             yield Decided(now, actor.role, Done(actor.message.state), late=True)
 
-    def _settle(self, actor: "_Actor", now: datetime) -> None:
-        """One of the canary was handed over, or has ended; the others go when all were, and were watched."""
-        if self._canary is None or actor.settled or actor.message.position > self._canary:
+    def _note_canary(self, actor: "_Actor", now: datetime, *, tried: bool) -> None:
+        """The others go when all of the canary were tried and watched, but for whom their own rules put off."""
+        if self._canary is None or actor.message.position > self._canary or self.canary_settled_at is not None:
             return
-        actor.settled = True
-        self._canary_left -= 1
-        if not self._canary_left:
+        self._canary_waiting.discard(actor.message.position)
+        self._canary_tried |= tried
+        if self._canary_tried and not self._canary_waiting:
             self.canary_settled_at = now
             self._push(now + timedelta(seconds=self._plan.launch.canary_watch_seconds), None)
 
@@ -196,7 +197,6 @@ class _Actor:
     """Of the look that is planned."""
     reserved: str | None = None
     """The channel on which it has a slot when it is looked at next."""
-    settled: bool = False
 
 
 class _Pace:

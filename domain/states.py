@@ -62,6 +62,10 @@ class HoldReason(StrEnum):
     CAP = "frequency_cap"
 
 
+PUT_OFF_BY_A_PERSON = frozenset({HoldReason.WINDOW, HoldReason.QUIET_HOURS, HoldReason.CAP})
+"""Their own rules; it may take days."""
+
+
 class Awaited(StrEnum):
     """What ends the wait of a message that was handed over."""
 

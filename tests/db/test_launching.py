@@ -89,6 +89,33 @@ def test_what_ended_without_being_handed_over_is_not_waited_for(scene: Scene) ->
     assert scene.run(run_id).canary is None
 
 
+@pytest.mark.parametrize("reason", ["frequency_cap", "quiet_hours", "window"])
+def test_the_others_do_not_wait_for_days_for_one_of_the_canary_whom_a_rule_puts_off(scene: Scene, reason: str) -> None:
+    run_id = a_run(scene, 10, launch=canary_of(20))
+    first, second, *_ = scene.ids(run_id)
+    scene.set_message(first, hold_reason=reason)
+    assert stand(scene, run_id) == LaunchStand(canary=2, canary_waiting=1)
+    send(scene, [second])
+    assert look_after_launch(scene.engine, run_id) is not None
+    assert scene.run(run_id).canary_settled_at is not None
+
+
+def test_a_canary_of_whom_everybody_is_put_off_says_nothing_yet(scene: Scene) -> None:
+    run_id = a_run(scene, 10, launch=canary_of(20))
+    for each in scene.ids(run_id)[:2]:
+        scene.set_message(each, hold_reason="quiet_hours")
+    assert look_after_launch(scene.engine, run_id) is None
+    assert scene.run(run_id).canary_settled_at is None
+
+
+def test_a_busy_provider_is_waited_for(scene: Scene) -> None:
+    run_id = a_run(scene, 10, launch=canary_of(20))
+    scene.set_message(scene.ids(run_id)[0], hold_reason="provider_busy")
+    send(scene, scene.ids(run_id)[1:2])
+    assert look_after_launch(scene.engine, run_id) is None
+    assert scene.run(run_id).canary_settled_at is None
+
+
 def test_after_the_canary_no_more_go_than_were_asked_for(scene: Scene) -> None:
     run_id = a_run(scene, 10, limit=5, launch=canary_of(10, watch_seconds=0))
     assert scene.run(run_id).released_up_to == 1

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.ladder import AttemptFacts, Done, MessageFacts, RunFacts, Send, Wait
-from domain.persons import PersonFacts
+from domain.persons import PersonFacts, RecentSend
 from domain.plan import Launch, Plan, Rung
 from domain.rehearsal import Answer, Decided, Rehearsal, Role
 from domain.rules import Cap, SendWindow
@@ -225,6 +225,19 @@ def test_the_others_go_when_the_canary_was_watched_long_enough() -> None:
     assert first[2:] == [timedelta(seconds=601 + n) for n in range(8)]
     assert rehearsal.canary_settled_at == START + timedelta(seconds=1)
     assert rehearsal.released_at == START + timedelta(seconds=601)
+
+
+def test_the_others_do_not_wait_for_one_of_the_canary_whom_a_cap_puts_off_for_days() -> None:
+    launch = Launch(canary_percent=20, canary_watch_seconds=600)
+    capped = PLAN.model_copy(update={"launch": launch, "caps": (Cap(count=1, days=7),)})
+    first = a_role(1)
+    lately = replace(first.person, recent_sends=(RecentSend(START - timedelta(days=1), capped.priority),))
+    cast = [replace(first, person=lately), *(a_role(n) for n in range(2, 11))]
+    rehearsal = Rehearsal(capped, RUN, cast, Told(), canary=2)
+    seen = played(rehearsal)
+    assert rehearsal.released_at == START + timedelta(seconds=600)
+    assert sends(seen["person-1"])[0][0] >= timedelta(days=6)
+    assert sends(seen["person-3"])[0][0] == timedelta(seconds=600)
 
 
 def test_nothing_is_sent_before_the_undo_window_is_over() -> None:
