@@ -75,8 +75,8 @@ class Chaos:
     people: int
     lot: random.Random
     step_seconds: float = ADVANCE_TIMEOUT.total_seconds()
-    in_flight: list[int] = field(default_factory=list)
-    """For each kill."""
+    in_flight: list[set[UUID]] = field(default_factory=list)
+    """For each kill, the claims that it found without a record; it may take three kills until one is settled."""
     answers: list[Future[TakenAcknowledgement]] = field(default_factory=list)
     run_id: UUID = field(init=False)
 
@@ -87,9 +87,8 @@ class Chaos:
         for number in range(1, kills + 1):
             await self.work_until_killed()
             passed = time.monotonic() - begun
-            say(
-                f"{passed:6.1f} s  kill {number:2}: {self.in_flight[-1]:2} in flight, {len(self.fcm.accepted)} accepted"
-            )
+            found, accepted = len(self.in_flight[-1]), len(self.fcm.accepted)
+            say(f"{passed:6.1f} s  kill {number:2}: {found:2} in flight, {accepted} accepted")
         with self.a_worker():
             await self.closed()
         for answer in self.answers:
@@ -102,7 +101,7 @@ class Chaos:
             worker.kill()
             worker.wait()
         assert not self.is_closed(), "it ended before it was killed"
-        self.in_flight.append(sum(attempt.state == AttemptState.SENDING for attempt in self.attempts()))
+        self.in_flight.append({attempt.id for attempt in self.attempts() if attempt.state == AttemptState.SENDING})
 
     @contextmanager
     def a_worker(self) -> Iterator[subprocess.Popen[bytes]]:
@@ -163,7 +162,7 @@ def assert_ledger_and_book_agree(chaos: Chaos) -> Figures:
     assert set(of_message) | not_accepted(chaos) == {message.id for message in chaos.stage.messages(chaos.run_id)}
     unknown = sum(map(was_unknown, attempts.values()))
     kills = len(chaos.in_flight)
-    return Figures(kills, sum(chaos.in_flight), chaos.people, len(accepted), doubles, unknown)
+    return Figures(kills, len(set().union(*chaos.in_flight)), chaos.people, len(accepted), doubles, unknown)
 
 
 def was_unknown(attempt: Attempt) -> bool:
