@@ -105,7 +105,7 @@ class Plan(Frozen):
     """Set for one run, by somebody who may."""
     consent: ConsentRule | None = None
     launch: Launch = Launch()
-    """Left out, the operator's own applies, and so for `halt`."""
+    """What it leaves out is as the operator says, and so for `halt`; None: none."""
     halt: Halt = Halt()
     valid_for_seconds: Annotated[int, Field(gt=0)] | None = None
     """No hand-over later than this after the run's start, in wall time."""

@@ -18,8 +18,17 @@ def test_a_plan_that_says_nothing_gets_the_operators_rules() -> None:
 
 
 def test_what_a_campaigns_file_says_stays() -> None:
-    own = Plan(ladder=LADDER, zone="Europe/Berlin", quiet_hours=None, launch=Launch(canary_percent=5), halt=Halt())
+    launch, halt = Launch(canary_percent=5, undo_seconds=None), Halt(failure_percent=None)
+    own = Plan(ladder=LADDER, zone="Europe/Berlin", quiet_hours=None, launch=launch, halt=halt)
     assert HOUSE.applied_to(own) == own
+
+
+def test_a_campaign_that_names_its_canary_keeps_the_operators_approval() -> None:
+    house = HouseRules(launch=Launch(approval_above=1000, undo_seconds=30), halt=Halt(failure_percent=20, after=10))
+    own = Plan(ladder=LADDER, launch=Launch(canary_percent=5), halt=Halt(acknowledged_percent=40))
+    complete = house.applied_to(own)
+    assert complete.launch == Launch(canary_percent=5, approval_above=1000, undo_seconds=30)
+    assert complete.halt == Halt(acknowledged_percent=40, failure_percent=20, after=10)
 
 
 def test_a_plan_keeps_its_rules_when_it_is_stored_and_read_again() -> None:
