@@ -91,8 +91,8 @@ def _pause_all(session: Session) -> int:
     """What was sent after the backup is not known here: nothing more may go out before a person has looked."""
     paused = session.scalars(
         update(Run)
-        # Those at a gate too: an undo window ends by itself.
-        .where(or_(Run.state.in_([RunState.QUEUED, *RUNS_THAT_SEND]), Run.gate.is_not(None)))
+        # Those at a gate too: an undo window ends by itself. And those not begun: they may have been, since the backup.
+        .where(or_(Run.state.in_([RunState.SCHEDULED, RunState.QUEUED, *RUNS_THAT_SEND]), Run.gate.is_not(None)))
         .values(
             state=RunState.PAUSED,
             state_reason=_RESTORED,

@@ -172,14 +172,15 @@ def sweep(scene: Scene, remembered: int | None) -> tuple[int, int]:
 
 
 def test_a_database_that_knows_fewer_sweeps_than_temporal_was_restored_and_pauses_all_runs(scene: Scene) -> None:
-    running, queued = scene.opened(a_person(0)), scene.queued()
+    running, queued, scheduled = scene.opened(a_person(0)), scene.queued(), scene.queued()
+    scene.set(scheduled, state=RunState.SCHEDULED, begun_at=None)
     closed = scene.opened(a_person(1))
     scene.set(closed, state=RunState.CLOSED)
     assert [sweep(scene, None), sweep(scene, 1), sweep(scene, 2)] == [(1, 0), (2, 0), (3, 0)]
     with transaction(scene.engine) as session:
         session.get_one(SweepCount, 1).count = 1
-    assert sweep(scene, 3) == (4, 2)
-    for run_id in (running, queued):
+    assert sweep(scene, 3) == (4, 3)
+    for run_id in (running, queued, scheduled):
         run = scene.run(run_id)
         assert (run.state, run.state_reason, run.paused_at is None) == (RunState.PAUSED, "restored_database", False)
         assert scene.audit(run_id) == [("sweep", "pause")]
