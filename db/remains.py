@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session, aliased
 from db.tables import Attempt, AudienceRow, Click, Device, Message, Outcome, ReportedAttempt, Run
 from domain.hashing import AddressHasher
 from domain.persons import PERSON
-from domain.states import RunState
 from domain.tombstones import tombstone
 
 _RECIPIENT = "recipient"
@@ -107,8 +106,8 @@ def _rename_in_audience(session: Session, run_id: UUID, recipient_id: str, name:
 
 
 def _forget_failed_snapshots(session: Session, person: str) -> None:
-    """Rows of an audience that never became messages."""
-    failed = select(Run.id).where(Run.state == RunState.FAILED)
+    """Rows of an audience that never became messages: the snapshot failed, perhaps after somebody had cancelled it."""
+    failed = select(Run.id).where(Run.targeted == 0)
     theirs = or_(AudienceRow.recipient_id == person, AudienceRow.row["person_key"].astext == person)
     session.execute(
         delete(AudienceRow).where(AudienceRow.run_id.in_(failed), theirs).execution_options(synchronize_session=False)

@@ -3,8 +3,11 @@
 import pytest
 from sqlalchemy import insert, text
 
+from db import control
+from db.audience import store_rows
 from db.engine import transaction
 from db.people import PersonStory, story_of
+from db.runs import fail_run
 from db.suppressions import suppress
 from db.tables import (
     Attempt,
@@ -23,7 +26,7 @@ from db.unsubscribing import unsubscribe
 from domain.addresses import BadAddressError
 from domain.message import Recipient
 from domain.persons import PERSON
-from tests.db.erased import LOCK, NAME, THEM, erase_them, everything_stored, their_message
+from tests.db.erased import LOCK, NAME, OTHER, THEM, erase_them, everything_stored, their_message
 from tests.db.scene import HASHER, Scene, a_plan
 
 
@@ -102,6 +105,21 @@ def test_the_audit_log_has_the_hash_and_the_counts_and_no_name(scene: Scene) -> 
     entry = max(scene.stored(AuditEntry), key=lambda each: each.id)
     assert (entry.actor, entry.action) == ("cli:ada", "erase")
     assert entry.details == {"person": HASHER(PERSON, NAME), "messages": 1, "ended": 1, "devices": 0}
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_rows_of_an_audience_that_never_became_messages_are_forgotten(scene: Scene, cancelled: bool) -> None:
+    run_id = scene.queued()
+    with transaction(scene.engine) as session:
+        store_rows(session, run_id, [THEM, OTHER])
+    if cancelled:
+        control.cancel(scene.engine, run_id, "test")
+    with transaction(scene.engine) as session:
+        fail_run(session, run_id, "the source is gone")
+
+    erase_them(scene)
+
+    assert [row.recipient_id for row in scene.stored(AudienceRow)] == [OTHER.id]
 
 
 def test_somebody_without_a_key_is_erased_by_the_recipients_id(scene: Scene) -> None:
