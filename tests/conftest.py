@@ -7,12 +7,17 @@ from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from sandbox.postgres import PostgresServer
 from sandbox.temporal_binary import find_or_install
 from sandbox.temporal_server import TemporalServer
+
+# A busy machine must not fail a rule.
+settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no clock")
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,8 @@ class Traffic:
     pause: Callable[[str, UUID], datetime] = pause
     answered: list[tuple[datetime, datetime]] = field(default_factory=list)
     """(when a pause had answered, when the resume after it was asked for)."""
+    watched_for: float = SLOWEST_HAND_OVER
+    """Seconds after each pause, in which one that is late has its chance to show."""
     waiting: "Queue[UUID]" = field(default_factory=Queue)
     moves: Event = field(default_factory=Event)
     """Whether held messages may ask again, as after Sweep's call."""
@@ -96,7 +98,7 @@ class Traffic:
             self._await_some_hand_overs()
             self.moves.clear()
             paused = operator.submit(self.pause, url, self.run_id).result()
-            time.sleep(SLOWEST_HAND_OVER)  # one that is late has its chance to show
+            time.sleep(self.watched_for)
             self.answered.append((paused, datetime.now(UTC)))
             control.resume(self.scene.engine, self.run_id, "test")
 
@@ -131,6 +133,6 @@ def test_no_message_is_handed_over_after_a_pause_has_answered(scene: Scene) -> N
 def test_a_pause_that_did_not_wait_for_the_claims_in_flight_would_be_seen(scene: Scene) -> None:
     """The test above can fail: without the wait, hand-overs come after the answer."""
     traffic = some_traffic(scene, 8)
-    traffic.pause = pause_without_waiting
+    traffic.pause, traffic.watched_for = pause_without_waiting, 10 * SLOWEST_HAND_OVER
     traffic.flow(8)
     assert traffic.late()
