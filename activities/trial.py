@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from activities.audience import source_of
@@ -16,6 +16,7 @@ from activities.opening import freeze
 from campaigns.campaign import Campaign, Parameters
 from channels.interface import Channel
 from db.audience import add_messages, assign, close_snapshot, store_rows
+from db.engine import read_at_leisure
 from db.runs import RunView, open_run, plan_of, starts_at
 from domain.house_rules import HouseRules
 from domain.message import Scan
@@ -58,8 +59,7 @@ def try_snapshot(
     source = source_of(campaign, sources)
     with Session(engine) as session:
         try:
-            # Reading the source takes as long as it takes; nobody else sees these rows or waits for them.
-            session.execute(text("set local idle_in_transaction_session_timeout = 0"))
+            read_at_leisure(session)  # nobody else sees these rows, either
             slot = f"trial-{uuid4()}"
             values = parameters.model_dump(mode="json")
             # All of its gates open at once: what is decided on the other side of them is what is asked for.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.orm import Session
 
 _LIMITS = {
@@ -39,3 +39,8 @@ def transaction(engine: Engine) -> Iterator[Session]:
     """One transaction, committed at the end and nowhere else."""
     with Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
+
+
+def read_at_leisure(session: Session) -> None:
+    """For a transaction that holds no lock of ours: nobody waits for it while it computes between its statements."""
+    session.execute(text("set local idle_in_transaction_session_timeout = 0"))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine, exists, literal, select
 from sqlalchemy.orm import Session, aliased
 
-from db.engine import transaction
+from db.engine import read_at_leisure, transaction
 from db.ledger import count_messages, count_states
 from db.reports import is_named, reports_of, strangers
 from db.runs import get_run, plan_of
@@ -95,6 +95,7 @@ class _Measure:
 
 def prove(session: Session, run_id: UUID) -> Proof:
     """Hold the rows against the snapshot, each state against its attempts, and those against reports."""
+    read_at_leisure(session)
     targeted, measure = get_run(session, run_id).targeted, _measure(session, run_id)
     different, by_report = _First[Difference](), _First[ReportDifference]()
     for entry in _entries(session, measure):

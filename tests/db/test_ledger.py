@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from db.engine import transaction
 from db.ledger import progress
+from db.proof import prove
 from db.tables import Acknowledgement
 from domain.states import FailureKind
 from tests.db.scene import UNKNOWN, Scene, a_plan, failed
@@ -102,6 +103,15 @@ def test_the_proof_reads_large_runs_in_pages(scene: Scene, monkeypatch: pytest.M
     for name in ("sent", "delivered", "failed"):
         scene.set_message(ids[name], state="expired", ended_at=datetime.now(UTC), acknowledged_at=None)
     assert scene.proof(ids["run"]).different == 3
+
+
+def test_a_proof_that_computes_for_long_between_its_pages_is_not_ended_by_the_database(scene: Scene) -> None:
+    run_id = scene.opened(a_person(1))
+    with transaction(scene.engine) as session:
+        prove(session, run_id)
+        assert session.scalar(text("show idle_in_transaction_session_timeout")) == "0"
+    with transaction(scene.engine) as session:
+        assert session.scalar(text("show idle_in_transaction_session_timeout")) == "3s"
 
 
 def test_progress_counts_messages_attempts_and_who_is_held(scene: Scene) -> None:
