@@ -33,7 +33,7 @@ class ConsentOrder(BaseModel):
     """As the campaigns' `consent` rules name it."""
     granted: bool
     channel: Annotated[str, Field(max_length=40)] = ALL_CHANNELS
-    """`*`: all that are not named themselves."""
+    """`*`: all that are not named themselves. A no to all takes back each yes to one."""
 
 
 class NotedConsent(BaseModel):

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -25,7 +25,7 @@ class ConsentView(BaseModel):
 
     purpose: str
     channel: str
-    """`*`: all that are not named themselves."""
+    """`*`: all that are not named themselves. A no to all takes back each yes to one."""
     granted: bool
     source: str
     since: datetime
@@ -62,12 +62,20 @@ def note_consent(session: Session, hash_address: AddressHasher, person: str, wor
         where=Consent.granted != word.granted,
     )
     new = session.scalar(changed.returning(Consent.purpose)) is not None
+    if channel == ALL_CHANNELS and not word.granted:
+        new = _take_back_each(session, person_hash, purpose) or new
     if new:
         said = {"purpose": purpose, "channel": channel, "granted": word.granted}
         write_audit(session, actor, "consent", None, person=person_hash, **said)
     entry = session.get_one(Consent, (person_hash, purpose, channel))
     waiting = make_due(session, person) if new else []
     return ConsentNoted(ConsentView.model_validate(entry), not new, waiting)
+
+
+def _take_back_each(session: Session, person_hash: str, purpose: str) -> bool:
+    """A no to all channels is one to those too that had a yes of their own; whether there was any."""
+    given = Consent.person_hash == person_hash, Consent.purpose == purpose, Consent.granted
+    return bool(session.scalars(delete(Consent).where(*given).returning(Consent.channel)).all())
 
 
 def consents_of(session: Session, person_hash: str) -> list[ConsentView]:

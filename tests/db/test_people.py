@@ -14,9 +14,12 @@ from db.suppressions import suppress
 from db.tables import AuditEntry, Consent, Deferral, Message, Run
 from domain.addresses import BadAddressError
 from domain.consents import BadConsentError
+from domain.ladder import Done, Send
 from domain.message import Recipient
 from domain.persons import PERSON
-from tests.db.scene import HASHER, Scene
+from domain.rules import ConsentRule
+from domain.states import MessageState
+from tests.db.scene import HASHER, Scene, a_plan
 
 BEA = Recipient("bea", person_key="person-1", addresses={"fcm": ("a-long-push-token-1a2b",)}, acknowledges=True)
 ADA = Recipient("ada", person_key="person-2", addresses={"fcm": ("token-2",)})
@@ -165,6 +168,31 @@ def test_each_channel_has_a_word_of_its_own(scene: Scene) -> None:
         found = consents_of(session, HASHER(PERSON, "person-1"))
     assert [(each.channel, each.granted) for each in found] == [("*", True), ("sms", False)]
     assert sentences(scene)[:2] == ["Consent to offers given on all channels.", "Consent to offers withdrawn on sms."]
+
+
+def test_a_withdrawal_on_all_channels_takes_back_what_was_given_on_one_before(scene: Scene) -> None:
+    say(scene, granted=True, channel="fcm")
+    say(scene, "care", granted=True, channel="fcm")
+    assert not say(scene, granted=False).already
+    [message_id] = scene.ids(scene.opened(BEA, plan=a_plan(consent=ConsentRule(purpose="offers"))))
+    assert scene.decide(message_id).step == Done(MessageState.SUPPRESSED, "no_consent")
+    [care] = scene.ids(scene.opened(BEA, plan=a_plan(consent=ConsentRule(purpose="care", opt_in=True))))
+    assert isinstance(scene.decide(care).step, Send)
+
+
+def test_a_second_withdrawal_takes_back_what_was_given_on_one_channel_since(scene: Scene) -> None:
+    say(scene, granted=False)
+    say(scene, granted=True, channel="fcm")
+    again = say(scene, granted=False)
+    assert (again.already, again.consent.channel) == (False, "*")
+    assert [(row.channel, row.granted) for row in scene.stored(Consent)] == [("*", False)]
+    assert say(scene, granted=False).already
+
+
+def test_a_yes_on_all_channels_leaves_a_no_on_one(scene: Scene) -> None:
+    say(scene, granted=False, channel="sms")
+    say(scene, granted=True)
+    assert {(row.channel, row.granted) for row in scene.stored(Consent)} == {("sms", False), ("*", True)}
 
 
 def test_a_consent_that_changes_has_what_waits_looked_at_anew(scene: Scene) -> None:
