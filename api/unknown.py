@@ -62,7 +62,7 @@ def verdict(
     """Say what became of a message that ended as `unknown`. It is written to the audit log."""
     with transaction(parts.engine) as session:
         run = find_run(session, reference)
-    judged = judge(parts.engine, run.id, message_id, order.verdict, actor)
+    judged = judge(parts.engine, parts.hash_address, run.id, message_id, order.verdict, actor=actor)
     if judged.verdict is Verdict.RETRY:
         relay.put(run_changed(run.workflow_id))
         relay.put(sweep_now())

@@ -17,6 +17,7 @@ from db.unknown import UnknownMessage, UnknownTry, list_unknown
 from db.verdicts import Judged, judge
 from domain.problems import NoSuchMessageError, ProblemError
 from domain.verdicts import Verdict
+from wiring import build_hasher
 
 _PAGE = 200
 
@@ -129,10 +130,10 @@ def _judge_each(
     desk: Desk, run_id: UUID, messages: list[UUID] | Iterator[UUID], verdict: Verdict, *, alone: bool
 ) -> tuple[list[Judged], list[str]]:
     """Of many, one that is refused does not keep the others from their verdict."""
-    judged, refused = [], []
+    judged, refused, hash_address = [], [], build_hasher(desk.settings)
     for message_id in messages:
         try:
-            judged.append(judge(desk.engine, run_id, message_id, verdict, desk.actor))
+            judged.append(judge(desk.engine, hash_address, run_id, message_id, verdict, actor=desk.actor))
         except ProblemError as error:
             if alone:
                 raise

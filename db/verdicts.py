@@ -15,12 +15,12 @@ from db.audit import write_audit
 from db.engine import transaction
 from db.outcomes import MOVE_MESSAGE
 from db.runs import get_run
-from db.situation import Situation, look_after_hand_over
+from db.situation import Situation, look
 from db.sweeping import OVERDUE_BY
 from db.tables import Attempt, Message, Run
 from domain.consequences import judged
+from domain.hashing import AddressHasher
 from domain.ladder import Done, MessageFacts, next_step
-from domain.persons import PersonFacts
 from domain.problems import (
     NoSuchMessageError,
     NothingLeftToTryError,
@@ -43,22 +43,26 @@ class Judged(BaseModel):
     """Where the message stands now."""
 
 
-def judge(engine: Engine, run_id: UUID, message_id: UUID, verdict: Verdict, actor: str) -> Judged:
+def judge(
+    engine: Engine, hash_address: AddressHasher, run_id: UUID, message_id: UUID, verdict: Verdict, *, actor: str
+) -> Judged:
     """`retry` makes it due at once, also in a run that had ended; whoever calls this wakes Sweep, which sends it.
 
     Raises NoSuchMessageError, NotUnknownError, NothingLeftToTryError, WrongStateError and RunIsBusyError.
     """
     try:
         with transaction(engine) as session:
-            return _judge(session, run_id, message_id, verdict, actor)
+            return _judge(session, hash_address, run_id, message_id, verdict, actor=actor)
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable):
             raise RunIsBusyError("judge") from error
         raise
 
 
-def _judge(session: Session, run_id: UUID, message_id: UUID, verdict: Verdict, actor: str) -> Judged:
-    situation = _hold(session, run_id, message_id)
+def _judge(
+    session: Session, hash_address: AddressHasher, run_id: UUID, message_id: UUID, verdict: Verdict, *, actor: str
+) -> Judged:
+    situation = _hold(session, hash_address, run_id, message_id)
     message = situation.message
     if message.state is not MessageState.UNKNOWN:
         raise NotUnknownError(message_id, message.state)
@@ -74,7 +78,7 @@ def _judge(session: Session, run_id: UUID, message_id: UUID, verdict: Verdict, a
     return Judged(message_id=message_id, verdict=verdict, state=after.state)
 
 
-def _hold(session: Session, run_id: UUID, message_id: UUID) -> Situation:
+def _hold(session: Session, hash_address: AddressHasher, run_id: UUID, message_id: UUID) -> Situation:
     """Lock, then look."""
     get_run(session, run_id)
     of_run = Message.id == message_id, Message.run_id == run_id
@@ -84,7 +88,7 @@ def _hold(session: Session, run_id: UUID, message_id: UUID) -> Situation:
     locks.hold_to_decide(session, run_id, whose.person_key, message_id)
     # The row too: a run that comes to its end just now is moved on without the advisory lock.
     session.execute(select(Run.id).where(Run.id == run_id).with_for_update(key_share=True))
-    situation = look_after_hand_over(session, message_id, PersonFacts())
+    situation = look(session, message_id, hash_address)
     if situation is None:
         raise NoSuchMessageError(str(message_id))
     return situation

@@ -28,7 +28,10 @@ class NotUnknownError(ProblemError):
 
 class NothingLeftToTryError(ProblemError):
     def __init__(self, message_id: object) -> None:
-        super().__init__(f"message {message_id} cannot be sent again: no rung is left for it, or it is no longer valid")
+        super().__init__(
+            f"message {message_id} cannot be sent again: no rung is left for it, they want nothing more, or it is no "
+            "longer valid"
+        )
 
 
 class NothingFailedError(ProblemError):

@@ -12,12 +12,13 @@ from db.runs import move_on
 from db.sweeping import take_overdue
 from db.tables import AuditEntry
 from db.unknown import UnknownMessage, list_unknown
+from db.unsubscribing import unsubscribe
 from db.verdicts import judge
 from domain.problems import NoSuchMessageError, NothingLeftToTryError, NotUnknownError, WrongStateError
 from domain.reports import InReport, Reported
 from domain.states import AttemptState, FailureKind, MessageState, RunState
 from domain.verdicts import Verdict
-from tests.db.scene import UNKNOWN, Scene, a_plan, failed
+from tests.db.scene import HASHER, UNKNOWN, Scene, a_plan, failed
 from tests.fakes import a_person
 
 RETRY, WAS_SENT = Verdict.RETRY, Verdict.WAS_SENT
@@ -45,7 +46,7 @@ def listed(scene: Scene, run_id: UUID, **how: object) -> list[UnknownMessage]:
 def test_one_that_was_sent_is_sent_and_the_verdict_is_noted(scene: Scene) -> None:
     run_id, [message_id] = with_unknown(scene)
     closed(scene, run_id)
-    assert judge(scene.engine, run_id, message_id, WAS_SENT, "key-7").state is MessageState.SENT
+    assert judge(scene.engine, HASHER, run_id, message_id, WAS_SENT, actor="key-7").state is MessageState.SENT
     [attempt] = scene.attempts(message_id)
     assert (attempt.state, attempt.verdict) == ("sent", "was_sent")
     assert scene.message(message_id).ended_at
@@ -61,7 +62,7 @@ def test_one_that_was_sent_is_sent_and_the_verdict_is_noted(scene: Scene) -> Non
 def test_one_to_be_retried_is_due_at_once_in_a_run_that_runs_again(scene: Scene) -> None:
     run_id, [message_id] = with_unknown(scene)
     closed(scene, run_id)
-    assert judge(scene.engine, run_id, message_id, RETRY, "test").state is MessageState.PLANNED
+    assert judge(scene.engine, HASHER, run_id, message_id, RETRY, actor="test").state is MessageState.PLANNED
     run, message = scene.run(run_id), scene.message(message_id)
     assert (run.state, run.closed_at, run.completed_at, message.ended_at) == (RunState.RUNNING, None, None, None)
     assert scene.proof(run_id).balanced
@@ -79,7 +80,7 @@ def test_one_to_be_retried_in_a_paused_run_is_held_until_it_is_resumed(scene: Sc
     run_id, [message_id, other] = with_unknown(scene, 2)
     scene.set_message(other, state="planned", ended_at=None)
     control.pause(scene.engine, run_id, "test")
-    judge(scene.engine, run_id, message_id, RETRY, "test")
+    judge(scene.engine, HASHER, run_id, message_id, RETRY, actor="test")
     assert (scene.message(message_id).hold_reason, scene.run(run_id).state) == ("paused", RunState.PAUSED)
     with transaction(scene.engine) as session:
         assert take_overdue(session, 10) == []
@@ -90,7 +91,7 @@ def test_one_to_be_retried_in_a_paused_run_is_held_until_it_is_resumed(scene: Sc
 
 def test_a_cap_does_not_count_the_messages_own_written_off_try(scene: Scene) -> None:
     run_id, [message_id] = with_unknown(scene, caps=[{"count": 1, "days": 7}])
-    judge(scene.engine, run_id, message_id, RETRY, "test")
+    judge(scene.engine, HASHER, run_id, message_id, RETRY, actor="test")
     scene.send(message_id)
     assert scene.message(message_id).state == "sent"
 
@@ -100,9 +101,9 @@ def test_nothing_is_retried_in_a_run_that_sends_no_more(scene: Scene, state: Run
     run_id, [message_id] = with_unknown(scene)
     scene.set(run_id, state=state)
     with pytest.raises(WrongStateError, match=f"that is {state}: it sends nothing any more"):
-        judge(scene.engine, run_id, message_id, RETRY, "test")
+        judge(scene.engine, HASHER, run_id, message_id, RETRY, actor="test")
     assert scene.message(message_id).state == "unknown"
-    assert judge(scene.engine, run_id, message_id, WAS_SENT, "test").state is MessageState.SENT
+    assert judge(scene.engine, HASHER, run_id, message_id, WAS_SENT, actor="test").state is MessageState.SENT
     assert scene.proof(run_id).balanced
 
 
@@ -112,15 +113,15 @@ def test_a_verdict_on_a_message_that_is_not_unknown_is_refused(scene: Scene, ver
     [message_id] = scene.ids(run_id)
     scene.send(message_id)
     with pytest.raises(NotUnknownError, match="is sent: a verdict is given on one that ended as unknown"):
-        judge(scene.engine, run_id, message_id, verdict, "test")
+        judge(scene.engine, HASHER, run_id, message_id, verdict, actor="test")
     assert scene.audit(run_id) == []
 
 
 def test_a_second_verdict_is_refused(scene: Scene) -> None:
     run_id, [message_id] = with_unknown(scene)
-    judge(scene.engine, run_id, message_id, WAS_SENT, "test")
+    judge(scene.engine, HASHER, run_id, message_id, WAS_SENT, actor="test")
     with pytest.raises(NotUnknownError):
-        judge(scene.engine, run_id, message_id, RETRY, "test")
+        judge(scene.engine, HASHER, run_id, message_id, RETRY, actor="test")
 
 
 def test_a_verdict_on_another_runs_message_is_refused(scene: Scene) -> None:
@@ -128,7 +129,7 @@ def test_a_verdict_on_another_runs_message_is_refused(scene: Scene) -> None:
     _, [elsewhere] = with_unknown(scene)
     for message_id in (elsewhere, uuid4()):
         with pytest.raises(NoSuchMessageError):
-            judge(scene.engine, run_id, message_id, WAS_SENT, "test")
+            judge(scene.engine, HASHER, run_id, message_id, WAS_SENT, actor="test")
 
 
 def test_a_retry_that_would_end_again_at_once_is_refused_and_changes_nothing(scene: Scene) -> None:
@@ -136,10 +137,22 @@ def test_a_retry_that_would_end_again_at_once_is_refused_and_changes_nothing(sce
     before = scene.message(message_id)
     scene.set(run_id, started_at=scene.run(run_id).created_at - timedelta(hours=1))
     with pytest.raises(NothingLeftToTryError, match="no longer valid"):
-        judge(scene.engine, run_id, message_id, RETRY, "test")
+        judge(scene.engine, HASHER, run_id, message_id, RETRY, actor="test")
     after = scene.message(message_id)
     assert (after.state, after.ended_at) == (before.state, before.ended_at)
     assert scene.attempts(message_id)[0].verdict is None
+
+
+def test_a_retry_to_somebody_who_wants_nothing_any_more_is_refused_and_changes_nothing(scene: Scene) -> None:
+    run_id, [message_id] = with_unknown(scene)
+    closed(scene, run_id)
+    with transaction(scene.engine) as session:
+        unsubscribe(session, message_id, HASHER)
+    with pytest.raises(NothingLeftToTryError, match="want nothing more"):
+        judge(scene.engine, HASHER, run_id, message_id, RETRY, actor="test")
+    assert (scene.run(run_id).state, scene.message(message_id).state) == (RunState.CLOSED, "unknown")
+    assert scene.attempts(message_id)[0].verdict is None
+    assert judge(scene.engine, HASHER, run_id, message_id, WAS_SENT, actor="test").state is MessageState.SENT
 
 
 def test_a_run_is_not_closed_over_a_verdict_that_comes_just_then(scene: Scene) -> None:
@@ -149,7 +162,7 @@ def test_a_run_is_not_closed_over_a_verdict_that_comes_just_then(scene: Scene) -
         # The verdict first, uncommitted: it holds the run's row.
         from db.verdicts import _judge  # noqa: PLC0415 - the part inside the transaction
 
-        _judge(session, run_id, message_id, RETRY, "test")
+        _judge(session, HASHER, run_id, message_id, RETRY, actor="test")
 
         def close() -> RunState:
             with transaction(scene.engine) as other:

@@ -6,6 +6,7 @@ from channels.interface import OutcomeUnknownError, Outgoing
 from db.verdicts import judge
 from domain.states import RunState
 from domain.verdicts import Verdict
+from tests.db.scene import HASHER
 from tests.fakes import a_person
 from tests.stage import Stage
 
@@ -29,7 +30,7 @@ def test_a_closed_run_takes_up_what_is_to_be_retried_and_ends_again(stage: Stage
             stage.let_devices_acknowledge("fcm")
             verdicts = [Verdict.RETRY, Verdict.RETRY, Verdict.WAS_SENT]
             for message, verdict in zip(unknown, verdicts, strict=True):
-                await asyncio.to_thread(judge, stage.engine, run_id, message.id, verdict, "test")
+                await asyncio.to_thread(judge, stage.engine, HASHER, run_id, message.id, verdict, actor="test")
             assert stage.run(run_id).closed_at is None
             assert stage.proof(run_id).balanced
             await stage.sweep()
