@@ -33,8 +33,10 @@ from console import (
     unknown,
 )
 from console.desk import Desk, find_settings, open_desk
+from console.files import writable
 from console.launching import launch_line
 from console.logs import log_to_standard_error
+from console.order import InOrder
 from console.parameters import read_parameters
 from console.references import RunReference
 from console.views import campaigns_table, dry_run_view, run_panel, runs_table
@@ -43,12 +45,15 @@ from db.engine import transaction
 from db.launching import launch_stand
 from db.runs import list_runs
 from domain.launching import LaunchOrder
+from domain.plan import LONGEST_UNDO
 from domain.problems import ProblemError
 from domain.states import RunState
 from settings import SettingsError
 from wiring import UnreachableError, build_channels, build_hasher, build_house_rules, build_registry, build_sources
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+ABOUT = "Durable customer campaigns: every message ends in a known state, and you can prove it."
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, cls=InOrder, help=ABOUT)
 app.add_typer(deployment.app)
 app.add_typer(figures.app)
 app.add_typer(proof.app)
@@ -67,13 +72,15 @@ errors = Console(stderr=True)
 
 LOOK_EVERY_SECONDS = 0.5
 TAKEN_UP_WITHIN_SECONDS = 10
+MOST = 2**31 - 1
+"""What the database can count."""
 
 
 @app.command()
 def demo(
     *,
     once: Annotated[bool, typer.Option("--once", help="End when the run has ended.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", callback=writable, help="Write the figures here.")] = None,
     locks: Annotated[int, typer.Option(min=10, max=1000, help="How many locks to invent.")] = 400,
     seed: Annotated[int, typer.Option(help="Of all that is drawn by lot.")] = 7,
 ) -> None:
@@ -99,9 +106,11 @@ def run(
     campaign: Annotated[str, typer.Argument(help="`drumbeat campaigns` lists them.")],
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Store and send nothing; say what would be.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Hold all but so many; `release` lets them go.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Hold all but so many; `release` lets them go.")
+    ] = None,
     canary: Annotated[float | None, typer.Option(min=0.1, max=99.9, help="So many per cent go first.")] = None,
-    undo: Annotated[int | None, typer.Option(min=1, help="Seconds before the first send.")] = None,
+    undo: Annotated[int | None, typer.Option(min=1, max=LONGEST_UNDO, help="Seconds before the first send.")] = None,
     bypass: Annotated[
         bool, typer.Option("--bypass-frequency-caps", help="Send also to who has had enough; it is audited.")
     ] = False,
@@ -187,7 +196,9 @@ def cancel(reference: RunReference) -> None:
 @app.command()
 def release(
     reference: RunReference,
-    up_to: Annotated[int | None, typer.Argument(min=1, help="How many in all; everybody where left out.")] = None,
+    up_to: Annotated[
+        int | None, typer.Argument(min=1, max=MOST, help="How many in all; everybody where left out.")
+    ] = None,
 ) -> None:
     """Let more of a run go that was started with --limit."""
     with open_desk(console) as desk:

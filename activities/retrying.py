@@ -24,7 +24,7 @@ def retry_order(session: Session, registry: Registry, run: RunView, key: str | N
     Raises WrongStateError, NothingFailedError, ParametersUnfitError and UnknownCampaignError.
     """
     if run.closed_at is None:
-        raise WrongStateError("retry what failed in", run.state, "wait until it is closed, or cancel it")
+        raise WrongStateError("retry what failed in", run.state, "wait until nobody is awaited any more")
     if not has_failed(session, run.id):
         raise NothingFailedError(run.id)
     try:

@@ -1,6 +1,8 @@
 """Planned times that passed without a run."""
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from api.keys import Viewer
@@ -27,10 +29,10 @@ def missed_runs(
     request: Request,
     parts: PartsOf,
     _: Viewer,
-    campaign: str | None = None,
+    campaign: Annotated[str | None, Query(pattern="^[!-~]{1,100}$")] = None,
     limit: PageSize = 50,
     before: AwareDatetime | None = None,
-    before_campaign: str = "",
+    before_campaign: Annotated[str, Query(pattern="^[!-~]{0,100}$")] = "",
 ) -> MissedRunPage:
     """The latest planned first; `before` and `before_campaign` are those of the last one of the page before."""
     place = (before, before_campaign) if before is not None else None

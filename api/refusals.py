@@ -36,7 +36,7 @@ class NoKeyError(ProblemError):
 
 class MissingScopeError(ProblemError):
     def __init__(self, scope: str) -> None:
-        super().__init__(f"this key has not the scope {scope!r}: make one that has, with `drumbeat key create`")
+        super().__init__(f"this key has not the scope '{scope}': make one that has, with `drumbeat key create`")
 
 
 class ForeignPageError(ProblemError):

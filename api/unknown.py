@@ -43,7 +43,7 @@ def unknown(
     request: Request,
     parts: PartsOf,
     _: Viewer,
-    channel: Annotated[str | None, Query(max_length=100)] = None,
+    channel: Annotated[str | None, Query(pattern="^[!-~]{1,100}$")] = None,
     after: UUID | None = None,
     limit: PageSize = 100,
 ) -> UnknownPage:

@@ -71,8 +71,8 @@ async def _working(settings: Settings) -> str:
 @keys.command("create")
 def key_create(
     name: Annotated[str, typer.Argument(help="Whose it is.")],
-    scope: Annotated[list[Scope], typer.Option(help="view, operate or ack; as often as needed.")],
-    days: Annotated[int | None, typer.Option(min=1, help="It ends after so many days.")] = None,
+    scope: Annotated[list[Scope], typer.Option(help="What it may do; as often as needed.")],
+    days: Annotated[int | None, typer.Option(min=1, max=36_500, help="It ends after so many days.")] = None,
 ) -> None:
     """Make an API key. It is shown once."""
     with open_desk(console) as desk:

@@ -1,5 +1,6 @@
 """`drumbeat proof` and `drumbeat report`: the ledger held against itself, and against the channels' own reports."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from sqlalchemy import Engine
 
 from channels.interface import Channel, Reporting
 from console.desk import Desk, open_desk
+from console.files import FileError, is_standard_output, writable
 from console.references import RunReference
 from console.views import proof_panel
 from db.engine import transaction
@@ -34,25 +36,26 @@ class NoReportError(ProblemError):
         super().__init__(f"{channel} cannot be asked what it has taken: {why}; give a file")
 
 
-class FileError(ProblemError):
-    def __init__(self, error: OSError) -> None:
-        super().__init__(f"{error.filename}: {error.strerror}")
-
-
 @app.command()
 def proof(
     reference: RunReference,
     *,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write it here too, a line for each message.")] = None,
+    csv_file: Annotated[
+        Path | None,
+        typer.Option("--csv", callback=writable, help="Write it here too, a line for each message; - prints it alone."),
+    ] = None,
 ) -> None:
     """The ledger of a run; ends with 1 where it does not balance."""
     with open_desk(console) as desk:
         found = desk.find(reference)
         with transaction(desk.engine) as session:
             proven = prove(session, found.id)
-        console.print(proof_panel(proven))
-        if csv_file:
-            _write(csv_file, desk.engine, found.id)
+        if is_standard_output(csv_file):
+            sys.stdout.writelines(proof_lines(proof_rows(desk.engine, found.id)))
+        else:
+            console.print(proof_panel(proven))
+            if csv_file:
+                _write(csv_file, desk.engine, found.id)
     raise typer.Exit(0 if proven.balanced else 1)
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from activities.rehearsing import Rehearser
 from console.desk import open_desk
+from console.files import is_standard_output, writable
 from console.forecast import forecast_view
 from console.parameters import read_parameters, read_time
 from wiring import build_channels, build_hasher, build_house_rules, build_registry, build_sources
@@ -22,7 +23,9 @@ def rehearse(
     *,
     at: Annotated[str | None, typer.Option(help="When it would start, such as 2026-03-02T09:00:00+01:00.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="name=value, as often as needed.")] = None,
-    json_file: Annotated[str | None, typer.Option("--json", help="Into this file; - prints it alone.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", callback=writable, help="Into this file; - prints it alone.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn by lot: another one, another course.")] = 0,
 ) -> None:
     """What a run would come to: sends by the hour, who waits or gets nothing and why, how long, the cost."""
@@ -39,9 +42,9 @@ def rehearse(
             build_house_rules(desk.settings),
         )
         forecast = rehearser.rehearse(registry[campaign], wanted, at=starts_at, seed=seed)
-    if json_file == "-":
+    if is_standard_output(json_file):
         typer.echo(forecast.model_dump_json(indent=2))
         return
     if json_file is not None:
-        Path(json_file).write_text(forecast.model_dump_json(indent=2) + "\n")
+        json_file.write_text(forecast.model_dump_json(indent=2) + "\n", encoding="utf-8")
     console.print(forecast_view(forecast))

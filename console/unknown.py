@@ -32,7 +32,7 @@ def unknown(
     reference: RunReference,
     *,
     channel: OfChannel = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many to show.")] = 50,
 ) -> None:
     """The messages of a run whose outcome nobody knows, with all that speaks for and against their having arrived."""
     with open_desk(console) as desk:

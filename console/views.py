@@ -91,6 +91,7 @@ def run_panel(run: RunView, stand: Progress, waits: str | None = None) -> Render
 def proof_panel(proof: Proof) -> RenderableType:
     verdict = Text("balanced", style="bold green") if proof.balanced else Text("DOES NOT BALANCE", style="bold red")
     table = _table("message", "is", "should be", "why")
+    table.columns[0].overflow = "fold"  # an id must be there whole, to be looked for elsewhere
     for each in proof.differences:
         table.add_row(str(each.message_id), each.state, each.expected, plain(each.why))
     counts = Text(
@@ -115,7 +116,7 @@ def _reports(proof: Proof) -> Text:
 def _report_differences(proof: Proof) -> RenderableType:
     table = _table("by report: message", "try", "as it travelled", "why")
     for column in table.columns:
-        column.overflow = "fold"  # an id must be there whole, to be looked for elsewhere
+        column.overflow = "fold"  # as above
     for each in proof.report_differences:
         tried = f"{each.attempt} by {each.channel}" if each.attempt else each.channel
         table.add_row(str(each.message_id or ""), plain(tried), plain(each.attempt_id), plain(each.why))

@@ -2,8 +2,7 @@
 
 import re
 
-from domain.addresses import checked_channel
-from domain.persons import PERSON
+from domain.addresses import CHANNELS
 from domain.problems import ProblemError
 
 ALL_CHANNELS = "*"
@@ -24,7 +23,8 @@ def checked_purpose(purpose: str) -> str:
 
 
 def checked_consent_channel(channel: str) -> str:
-    """Raises BadAddressError and BadConsentError."""
-    if channel == PERSON:
-        raise BadConsentError(f"channel: a consent is for one channel, or for all of them ({ALL_CHANNELS})")
-    return channel if channel == ALL_CHANNELS else checked_channel(channel)
+    """Raises BadConsentError."""
+    if channel not in (ALL_CHANNELS, *CHANNELS):
+        there_are = ", ".join(CHANNELS)
+        raise BadConsentError(f"channel: {channel[:40]!r} is none; use one of {there_are}, or {ALL_CHANNELS} for all")
+    return channel

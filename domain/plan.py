@@ -58,7 +58,8 @@ class Rung(Frozen):
 
 
 CanaryPercent = Annotated[float, Field(gt=0, lt=100, allow_inf_nan=False)]
-UndoSeconds = Annotated[int, Field(gt=0, le=30 * 24 * 3600)]
+LONGEST_UNDO = 30 * 24 * 3600
+UndoSeconds = Annotated[int, Field(gt=0, le=LONGEST_UNDO)]
 
 
 class Launch(Frozen):

@@ -36,7 +36,7 @@ def test_a_key_that_may_only_operate_is_refused_before_anything_is_started(
 
     assert answer.status_code == 403
     assert answer.json()["type"] == "/docs#missing-scope"
-    assert "'bypass'" in answer.json()["detail"]
+    assert "has not the scope 'bypass': make" in answer.json()["detail"]
     assert temporal.started == {}
     assert stored(engine, Run) == []
 

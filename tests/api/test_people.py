@@ -99,7 +99,7 @@ def test_a_consent_is_noted_and_told(api: TestClient) -> None:
     [
         ({"purpose": "Offers!", "granted": True}, "bad-consent"),
         ({"purpose": "offers", "granted": True, "channel": "person"}, "bad-consent"),
-        ({"purpose": "offers", "granted": True, "channel": "emial"}, "bad-address"),
+        ({"purpose": "offers", "granted": True, "channel": "emial"}, "bad-consent"),
         ({"purpose": "offers"}, "malformed"),
         ({"purpose": "offers", "granted": "perhaps"}, "malformed"),
     ],

@@ -1,5 +1,6 @@
 """What every command says of itself, and what it says where something is missing."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, text
 
+from console.order import PANELS
 from domain.states import RunState
 from sandbox.ports import LOOPBACK, free_port
 from sandbox.postgres import PostgresServer
@@ -49,9 +51,12 @@ def test_every_command_explains_itself(nowhere: Terminal, command: tuple[str, ..
     assert len(said.out.splitlines()) > 4
 
 
-def test_the_list_of_commands_is_complete(nowhere: Terminal) -> None:
+def test_the_list_of_commands_is_complete_and_in_the_order_of_what_somebody_wants(nowhere: Terminal) -> None:
     said = nowhere("--help")
     assert all(f" {name} " in said.out for name, *_ in COMMANDS)
+    listed = [line.split()[1] for line in said.out.splitlines() if re.match(r"│ [a-z]", line)]
+    assert listed == [name for names in PANELS.values() for name in names]
+    assert "Entry" not in said.out
 
 
 def test_a_word_that_is_no_command_is_refused(nowhere: Terminal) -> None:

@@ -37,7 +37,7 @@ def test_a_wrong_word_is_one_clear_line(drumbeat: Terminal, engine: Engine) -> N
         (("why", "ada", "--campaign", "birthday"), "there is no campaign 'birthday'"),
         (("why", " "), "person: it is empty"),
         (("consent", "ada", "Offers!", "--grant"), "purpose: use the word"),
-        (("consent", "ada", "offers", "emial", "--grant"), "channel: there is no channel 'emial'"),
+        (("consent", "ada", "offers", "emial", "--grant"), "channel: 'emial' is none; use one of fcm"),
         (("erase", "", "--yes"), "person: it is empty"),
         (("audit", "--run", "nothing"), "there is no run 'nothing'"),
     ):

@@ -59,7 +59,13 @@ def test_the_proof_is_written_as_csv_too(drumbeat: Terminal, sent: SentMessage, 
         [row] = csv.DictReader(lines)
     assert (row["message_id"], row["proven"]) == (str(sent.message_id), "yes")
     nowhere = drumbeat("proof", str(sent.run_id), "--csv", str(tmp_path / "no" / "folder.csv"))
-    assert (nowhere.code, "No such file or directory" in nowhere.err) == (1, True)
+    assert (nowhere.code, nowhere.out, "there is no folder" in nowhere.err) == (2, "", True)
+
+
+def test_for_a_script_there_is_nothing_but_the_csv(drumbeat: Terminal, sent: SentMessage) -> None:
+    said = drumbeat("proof", str(sent.run_id), "--csv", "-")
+    [row] = csv.DictReader(said.out.splitlines())
+    assert (said.code, row["message_id"]) == (0, str(sent.message_id))
 
 
 @pytest.mark.parametrize(

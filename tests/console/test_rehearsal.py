@@ -167,3 +167,9 @@ def test_without_a_channel_nothing_can_be_rehearsed(drumbeat: Terminal) -> None:
     said = drumbeat("rehearse", "lock_battery")
     assert said.code == 1
     assert "no channel of this campaign is on (fcm, mqtt)" in said.err
+
+
+@pytest.mark.parametrize(("file", "why"), [("no/folder.json", "there is no folder"), (".", "it is a folder")])
+def test_a_file_that_cannot_be_written_is_refused_before_anybody_waits(nowhere: Terminal, file: str, why: str) -> None:
+    said = nowhere("rehearse", "lock_battery", "--json", file)
+    assert (said.code, why in said.err) == (2, True)

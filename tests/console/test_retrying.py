@@ -42,7 +42,7 @@ def test_a_run_that_is_not_over_is_not_retried(drumbeat: Terminal, engine: Engin
     sent = add_sent_message(engine)
     said = drumbeat("retry-failed", str(sent.run_id))
     assert said.code == 1
-    assert "cannot retry what failed in a run that is running: wait until it is closed, or cancel it" in said.err
+    assert "cannot retry what failed in a run that is running: wait until nobody is awaited any more" in said.err
 
 
 def test_a_run_without_a_failure_is_not_retried(drumbeat: Terminal, engine: Engine) -> None:

@@ -149,6 +149,8 @@ def test_more_of_a_limited_run_is_released_but_never_less(drumbeat: Terminal, en
     assert drumbeat("release", str(run_id), "5").out == "5 of 10 are released.\n"
     less = drumbeat("release", str(run_id), "3")
     assert (less.code, "5 are released already" in less.err) == (1, True)
+    more = drumbeat("release", str(run_id), str(2**31))
+    assert (more.code, "up_to" in more.err.lower()) == (2, True)
     assert drumbeat("release", str(run_id)).out == "10 of 10 are released.\n"
 
 

@@ -63,8 +63,8 @@ def test_a_parameter_without_a_value_is_refused(drumbeat: Terminal, given: str) 
     assert f"'{given}' is not name=value" in said.err
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", "many"])
-def test_a_limit_that_is_none_is_refused(drumbeat: Terminal, limit: str) -> None:
+@pytest.mark.parametrize("limit", ["0", "-1", "many", str(2**31)])
+def test_a_limit_that_is_none_is_refused_before_a_run_is_started(drumbeat: Terminal, limit: str) -> None:
     said = drumbeat("run", "lock_battery", "--limit", limit)
     assert said.code == 2
     assert "--limit" in said.err
