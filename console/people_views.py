@@ -26,7 +26,7 @@ def suppressions_table(entries: Iterable[SuppressionView]) -> RenderableType:
         since = f"{each.since:%Y-%m-%d %H:%M}"
         words = (since, each.channel, each.reason, each.source, f"{each.address_hash[:_HASH_SHOWN]}…", run)
         table.add_row(*map(plain, words))
-    return table if table.row_count else Text("Nobody is on the list.")
+    return table if table.row_count else Text("The list has no such entry.")
 
 
 def imported_view(done: Imported) -> RenderableType:
@@ -70,4 +70,4 @@ def audit_table(entries: Iterable[AuditView]) -> RenderableType:
             each.run or "",
         )
         table.add_row(*map(plain, words))
-    return table if table.row_count else Text("Nothing was done yet.")
+    return table if table.row_count else Text("The audit log has no such entry.")

@@ -243,7 +243,7 @@ def _waits(message: MessageLife) -> str:
         return f"It waits now{until}: {held_words(message.hold_reason)}."
     if message.state == MessageState.SENT:
         return f"It was sent, and an answer is awaited{until}."
-    return "It is planned, and its turn comes."
+    return "It is planned; what holds for them is looked at when its turn comes."
 
 
 def _listed(entry: Listed) -> str:

@@ -77,7 +77,7 @@ def test_an_erasure_asks_first(drumbeat: Terminal, engine: Engine, monkeypatch: 
 
 
 def test_the_audit_log_is_shown_with_the_newest_first(drumbeat: Terminal, engine: Engine) -> None:
-    assert drumbeat("audit").out == "Nothing was done yet.\n"
+    assert drumbeat("audit").out == "The audit log has no such entry.\n"
     run_id, _ = add_run(engine)
     drumbeat("pause", str(run_id))
     drumbeat("suppress", "add", "person", "ada")
@@ -88,4 +88,4 @@ def test_the_audit_log_is_shown_with_the_newest_first(drumbeat: Terminal, engine
     assert "lock_battery-spring" in said
     assert "suppressed" not in drumbeat("audit", "--run", "lock_battery-spring").out
     assert json.loads(drumbeat("audit", "--action", "pause", "--json").out)[0]["details"] == {"reason": "operator"}
-    assert drumbeat("audit", "--actor", "nobody").out == "Nothing was done yet.\n"
+    assert drumbeat("audit", "--actor", "nobody").out == "The audit log has no such entry.\n"

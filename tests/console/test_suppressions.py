@@ -17,7 +17,7 @@ HASHER = AddressHasher(COMPLETE["ADDRESS_HASH_KEY"].encode())
 
 
 def test_an_address_is_put_on_the_list_shown_and_taken_off(drumbeat: Terminal, engine: Engine) -> None:
-    assert drumbeat("suppress", "list").out == "Nobody is on the list.\n"
+    assert drumbeat("suppress", "list").out == "The list has no such entry.\n"
 
     said = drumbeat("suppress", "add", "email", "Ada@Mail.example", "--reason", "complaint")
     assert (said.code, said.out.startswith("Suppressed (complaint, since ")) == (0, True)
@@ -106,3 +106,9 @@ def test_what_is_no_list_is_refused(drumbeat: Terminal) -> None:
     said = drumbeat("suppress", "import", str(file))
     assert said.code == 1
     assert said.err.startswith("line 1 must name the columns: channel,address")
+
+
+def test_a_list_of_what_is_not_there_does_not_say_that_nobody_is_on_it(drumbeat: Terminal, engine: Engine) -> None:
+    drumbeat("suppress", "add", "person", "ada")
+    assert drumbeat("suppress", "list", "--reason", "complaint").out == "The list has no such entry.\n"
+    assert drumbeat("audit", "--actor", "cli:nobody").out == "The audit log has no such entry.\n"

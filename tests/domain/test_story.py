@@ -155,7 +155,7 @@ def test_a_suppression_says_why(reason: str | None, sentence: str) -> None:
             "It waits now until 2026-12-01 09:00 UTC: a new one.",
         ),
         ({"state": "sent"}, "It was sent, and an answer is awaited."),
-        ({}, "It is planned, and its turn comes."),
+        ({}, "It is planned; what holds for them is looked at when its turn comes."),
         ({"state": "held_out", "ended_at": NINE}, "Held out by lot: left unsent, so that the others can be compared."),
         ({"state": "withdrawn", "state_reason": "erased", "ended_at": NINE}, "Withdrawn: they were erased."),
     ],
@@ -204,8 +204,8 @@ def test_several_campaigns_the_list_and_what_they_said_stand_in_one_order() -> N
         "On the suppression list: fcm …1a2b, UNREGISTERED (the provider's word).",
         "Not in the audience of signals-today, the newest run of signals: not named by its source, or left out.",
         "They were erased: what was decided for them before is not known any more.",
-        "It is planned, and its turn comes.",
-        "It is planned, and its turn comes.",
+        "It is planned; what holds for them is looked at when its turn comes.",
+        "It is planned; what holds for them is looked at when its turn comes.",
     ]
     assert [line.run for line in told if line.run] == [
         "lock_battery-monday",
