@@ -29,6 +29,8 @@ _MESSAGE_WITH_ATTEMPTS = (
     .order_by(Attempt.number)
     .execution_options(populate_existing=True)
 )
+# A cancel changes messages without their advisory lock.
+_HELD_WITH_ATTEMPTS = _MESSAGE_WITH_ATTEMPTS.with_for_update(of=Message, key_share=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,8 @@ def look(session: Session, message_id: UUID, hash_address: AddressHasher) -> Sit
 
 
 def look_after_hand_over(session: Session, message_id: UUID, person: PersonFacts) -> Situation | None:
-    """The same, but for the person, who is as the claim has found them."""
-    rows = _rows(session, message_id)
+    """The same, with the message's row held, but for the person, who is as the claim has found them."""
+    rows = session.execute(_HELD_WITH_ATTEMPTS, {"of_message": message_id}).all()
     return _situation(rows, person) if rows else None
 
 

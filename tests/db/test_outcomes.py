@@ -5,7 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from db import locks
+from db import control, locks
+from db.control import withdraw_planned
 from db.decisions import Claim, Decision, decide
 from db.engine import transaction
 from db.outcomes import Outcome, record
@@ -244,4 +245,28 @@ def test_an_acknowledgement_that_came_before_the_record_is_the_end(scene: Scene)
     assert recorded(scene, claim) is None
     assert scene.decide(message_id, None).step == Done(MessageState.DELIVERED)
     assert scene.attempts(message_id)[0].provider_id == "accepted"
+    assert scene.proof(run_id).balanced
+
+
+def test_a_late_outcome_that_meets_a_cancel_is_recorded_on_what_the_cancel_has_made_of_it(scene: Scene) -> None:
+    run_id = scene.opened(a_person(0))
+    [message_id] = scene.ids(run_id)
+    claim = scene.claim(message_id)
+    scene.rewind(message_id, timedelta(minutes=1))
+    control.pause(scene.engine, run_id, "test")
+    scene.decide(message_id)
+    assert (scene.message(message_id).state, scene.attempt_states(message_id)) == ("planned", [(1, "unknown")])
+
+    def record_it() -> None:
+        with transaction(scene.engine) as other:
+            record(other, claim, SENT, HASHER)
+
+    with transaction(scene.engine) as session:
+        assert withdraw_planned(session, run_id, datetime.now(UTC)) == 0
+        with scene.meanwhile(record_it) as recording:
+            scene.until_somebody_waits()
+            session.commit()
+    recording.result()
+    scene.set(run_id, state=RunState.CANCELLED)
+    assert (scene.message(message_id).state, scene.attempt_states(message_id)) == ("sent", [(1, "sent")])
     assert scene.proof(run_id).balanced
