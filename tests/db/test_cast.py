@@ -19,11 +19,11 @@ from tests.db.scene import HASHER, Scene, a_plan
 from tests.fakes import a_person
 
 PLAN = a_plan(caps=(Cap(count=2, days=7),), consent=ConsentRule(purpose="reminders"))
-NOW = datetime.now(UTC)
 
 
-def cast_of(scene: Scene, run_id: UUID, at: datetime = NOW + timedelta(minutes=1)) -> list[Role]:
+def cast_of(scene: Scene, run_id: UUID, starts_in: timedelta = timedelta(minutes=1)) -> list[Role]:
     with transaction(scene.engine) as session:
+        at = datetime.now(UTC) + starts_in
         return read_cast(session, run_id, HASHER, plan=PLAN, at=at, drawn_as=run_id)
 
 
@@ -71,7 +71,7 @@ def test_a_cast_is_what_each_of_its_messages_is_alone(
 
 
 def test_what_was_sent_after_the_time_of_the_rehearsal_counts_for_no_cap(scene: Scene, run_id: UUID) -> None:
-    assert not any(role.person.recent_sends for role in cast_of(scene, run_id, at=NOW - timedelta(days=1)))
+    assert not any(role.person.recent_sends for role in cast_of(scene, run_id, starts_in=-timedelta(days=1)))
 
 
 def test_a_cast_takes_as_many_statements_as_it_has_pages_not_people(scene: Scene, run_id: UUID) -> None:
