@@ -115,7 +115,9 @@ def next_step(message: MessageFacts, plan: Plan, run: RunFacts, person: PersonFa
         return awaiting
     candidate = _next_candidate(message, plan, person)
     if candidate is None or run.state is RunState.CANCELLED or _too_late_for_a_fallback(message, plan, run, now):
-        return ending(message, cancelled=run.state is RunState.CANCELLED, refused=_refusal(message, plan, person))
+        # What was handed over ends by its own answer, whatever was said since.
+        refused = None if message.handed_over else _refusal(message, plan, person)
+        return ending(message, cancelled=run.state is RunState.CANCELLED, refused=refused)
     ruling = arbitrate(plan, person, now, count_caps=not _follows_a_hand_over(message))
     held_back = _held_back(candidate, message, plan, run, ruling=ruling, now=now)
     return held_back or (Done(MessageState.HELD_OUT) if message.held_out else candidate)
