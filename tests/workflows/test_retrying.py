@@ -76,7 +76,7 @@ def test_a_run_that_is_not_over_is_not_retried(stage: Stage) -> None:
         async with stage.working():
             first = await stage.start()
             await stage.all_are(first.run_id, state="sent")
-            with pytest.raises(WrongStateError, match="wait until it is closed"):
+            with pytest.raises(WrongStateError, match="wait until nobody is awaited any more"):
                 await retried(stage, first)
 
     asyncio.run(scenario())
