@@ -1,6 +1,6 @@
 """The figures of a run that are held against its thresholds, counted from when it was last let go."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
@@ -42,12 +42,11 @@ def _failed(session: Session, run: RunView, since: datetime) -> Share:
 def _acknowledged(session: Session, run: RunView, plan: Plan, since: datetime) -> Share:
     """Everybody of the same age, whether they answered at once or never: else the quick ones would flatter it."""
     run_time = func.clock_timestamp() - run.paused_total
-    later_rungs = timedelta(seconds=sum(rung.ttl_seconds for rung in plan.ladder[1:]))
     first = (
         select(Attempt.message_id, func.min(Attempt.deadline).label("deadline"))
         .where(Attempt.run_id == run.id, Attempt.state.in_(HANDED_OVER))
         .group_by(Attempt.message_id)
-        .having(and_(func.min(Attempt.claimed_at) >= since, func.min(Attempt.deadline) + later_rungs <= run_time))
+        .having(and_(func.min(Attempt.claimed_at) >= since, func.min(Attempt.deadline) + plan.later_rungs <= run_time))
         .subquery()
     )
     answered, of = session.execute(

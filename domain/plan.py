@@ -138,6 +138,11 @@ class Plan(Frozen):
         """Of a run whose subjects are measured in another one, where lots were drawn too."""
         return self.model_copy(update={"holdout_percent": 0, "measured_for_seconds": None})
 
+    @property
+    def later_rungs(self) -> timedelta:
+        """The longest that is waited after the first rung's time is up."""
+        return sum((rung.ttl for rung in self.ladder[1:]), timedelta())
+
     def rung(self, channel: str) -> Rung:
         return next(rung for rung in self.ladder if rung.channel == channel)
 

@@ -1,6 +1,6 @@
 """A rehearsal's figures against the thresholds at which a real run would pause."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from heapq import heappop, heappush
 
 from domain.ladder import Done, Send
@@ -18,7 +18,7 @@ class Watch:
     def __init__(self, plan: Plan) -> None:
         self._halt = plan.halt
         self._watches = watches(plan.halt)
-        self._later_rungs = timedelta(seconds=sum(rung.ttl_seconds for rung in plan.ladder[1:]))
+        self._later_rungs = plan.later_rungs
         self._tried: set[int] = set()
         self._failed = 0
         self._time_is_up: list[tuple[datetime, int]] = []
